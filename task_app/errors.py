@@ -1,0 +1,58 @@
+"""What can go wrong, as one family of exceptions.
+
+Nothing here knows HTTP, Celery or SQL: the doors decide how an error is shown.
+"""
+
+
+class TaskAppError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigurationError(TaskAppError):
+    """A setting is wrong. Its text is one line that names the setting and shows no password."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting}: {problem}")
+        self.setting = setting
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type["ConfigurationError"], tuple[str, str]]:
+        return type(self), (self.setting, self.problem)
+
+
+class JobNotFound(TaskAppError):
+    """No job has this id."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id}")
+        self.job_id = job_id
+
+
+class JobExists(TaskAppError):
+    """The id brought by the caller belongs to another job already."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} exists already")
+        self.job_id = job_id
+
+
+class IllegalMove(TaskAppError):
+    """The job's state forbids what was asked for."""
+
+    def __init__(self, job_id: str, action: str, state: str) -> None:
+        super().__init__(f"can't {action} job {job_id}: it is {state}")
+        self.job_id = job_id
+        self.action = action
+        self.state = state
+
+
+class ValueNotStorable(TaskAppError):
+    """A value can't be kept in the job table: not JSON, or larger than the configured limit."""
+
+
+class JobCancelled(TaskAppError):
+    """Raised inside a running task whose job somebody asked to cancel."""
+
+
+class BrokerUnavailable(TaskAppError):
+    """The broker didn't take a message. The job stays in the table and is published later."""

@@ -1,0 +1,135 @@
+"""The tables: `job`, the truth about every job, and what helps it.
+
+Only `jobs.transitions` and `jobs.service` write them; only `jobs.queries` reads them. On hot paths they are used
+as Core tables, never as ORM objects.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..extensions import Model
+from .columns import JobId, LongText, Name, UtcDateTime
+
+
+class Job(Model):
+    """One requested run of a task. The row is also the outbox: a message can be made from it at any time."""
+
+    __tablename__ = "job"
+
+    id: Mapped[str] = mapped_column(JobId, primary_key=True)
+    task: Mapped[str] = mapped_column(Name)
+    args: Mapped[str] = mapped_column(LongText)  # JSON array
+    kwargs: Mapped[str] = mapped_column(LongText)  # JSON object
+    queue: Mapped[str] = mapped_column(Name)
+    priority: Mapped[int]  # 0 to 9, higher first
+    state: Mapped[str] = mapped_column(Name)
+    attempt: Mapped[int]  # the attempt that runs, ran last or will run next; from 1; the fence
+    retries: Mapped[int]  # how often the task asked for a retry (Celery's count)
+    rescues: Mapped[int]  # how often an attempt was lost with its worker
+    version: Mapped[int]  # grows with every change; the id of server-sent events
+    progress: Mapped[str | None] = mapped_column(LongText)  # JSON: what the running task reported last
+    result: Mapped[str | None] = mapped_column(LongText)  # JSON
+    error_type: Mapped[str | None] = mapped_column(Name)
+    error: Mapped[str | None] = mapped_column(LongText)  # JSON object: type, module, args, message, traceback
+    history: Mapped[str | None] = mapped_column(LongText)  # earlier attempts: one JSON object per line
+    children: Mapped[str | None] = mapped_column(LongText)  # JSON: results of the jobs this one sent, as Celery's tuples
+    tags: Mapped[str | None] = mapped_column(LongText)  # JSON array
+    message: Mapped[str | None] = mapped_column(LongText)  # JSON: what else its message carries (links, chain, limits …)
+    worker: Mapped[str | None] = mapped_column(Name)
+    worker_id: Mapped[str | None] = mapped_column(JobId)
+    parent_id: Mapped[str | None] = mapped_column(JobId)
+    root_id: Mapped[str | None] = mapped_column(JobId)
+    group_id: Mapped[str | None] = mapped_column(JobId)
+    blocked_by: Mapped[str | None] = mapped_column(Name)  # set: waits for something other than time; not dispatched
+    publish_error: Mapped[str | None] = mapped_column(LongText)  # why the broker doesn't have it yet
+    forgotten: Mapped[bool]  # AsyncResult.forget() was called: Celery's readers see it no more
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    dispatch_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # set: not on the broker; publish from then on
+    published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancel_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # set exactly when the state is final
+
+    __table_args__ = (
+        # Lists: newest first, by any one filter.
+        Index("ix_job_created", "created_at", "id"),
+        Index("ix_job_state", "state", "created_at", "id"),
+        Index("ix_job_task", "task", "created_at", "id"),
+        Index("ix_job_queue", "queue", "created_at", "id"),
+        Index("ix_job_worker", "worker", "created_at", "id"),
+        # The dispatcher. Where the database has partial indexes, only waiting alarms cost anything.
+        Index(
+            "ix_job_dispatch",
+            "dispatch_at",
+            postgresql_where=text("dispatch_at IS NOT NULL"),
+            sqlite_where=text("dispatch_at IS NOT NULL"),
+        ),
+        # The rescuer: what does this worker hold?
+        Index(
+            "ix_job_held",
+            "worker_id",
+            "finished_at",
+            postgresql_where=text("finished_at IS NULL AND worker_id IS NOT NULL"),
+            sqlite_where=text("finished_at IS NULL AND worker_id IS NOT NULL"),
+        ),
+        # Chords: is any member of this group unfinished?
+        Index(
+            "ix_job_group",
+            "group_id",
+            "finished_at",
+            postgresql_where=text("group_id IS NOT NULL"),
+            sqlite_where=text("group_id IS NOT NULL"),
+        ),
+    )
+
+
+class JobTag(Model):
+    """A tag of a job, for lists filtered by tag."""
+
+    __tablename__ = "job_tag"
+
+    tag: Mapped[str] = mapped_column(Name, primary_key=True)
+    job_id: Mapped[str] = mapped_column(JobId, ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)  # the job's, so that one index serves filter and order
+
+    __table_args__ = (
+        Index("ix_job_tag_newest", "tag", "created_at", "job_id"),
+        Index("ix_job_tag_job", "job_id"),
+    )
+
+
+class JobGroup(Model):
+    """A Celery group that somebody waits for: a saved GroupResult, or the header of a chord."""
+
+    __tablename__ = "job_group"
+
+    id: Mapped[str] = mapped_column(JobId, primary_key=True)
+    size: Mapped[int | None]  # how many parts a chord waits for; known once its last part is being sent
+    result: Mapped[str | None] = mapped_column(LongText)  # JSON: the GroupResult as Celery's tuple
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Worker(Model):
+    """One life of a worker process. A restarted worker has the same name and another row."""
+
+    __tablename__ = "worker"
+
+    id: Mapped[str] = mapped_column(JobId, primary_key=True)
+    name: Mapped[str] = mapped_column(Name)
+    host: Mapped[str] = mapped_column(Name)
+    pid: Mapped[int]
+    version: Mapped[str] = mapped_column(Name)
+    pool: Mapped[str] = mapped_column(Name)
+    concurrency: Mapped[int]
+    queues: Mapped[str] = mapped_column(LongText)  # JSON array
+    running: Mapped[str] = mapped_column(LongText)  # JSON array of job ids in the pool
+    prefetched: Mapped[str] = mapped_column(LongText)  # JSON array of job ids taken from the broker, not yet in the pool
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    heartbeat_at: Mapped[datetime] = mapped_column(UtcDateTime)  # by the database's clock
+    stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index("ix_worker_heartbeat", "heartbeat_at"),)

@@ -1,0 +1,394 @@
+"""What one can do to jobs. Every door (HTTP, command line, Celery's own calls) comes through here.
+
+Functions need an app context. Each commits what it does before it returns: a job that `submit` has returned is in the table.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from flask import current_app
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import BrokerUnavailable, IllegalMove, JobExists, JobNotFound, ValueNotStorable
+from . import faults, queries, transitions
+from .database import transaction
+from .ids import new_id
+from .states import State, WaitReason, is_final, is_running, is_waiting
+from .submission import Outgoing, Submission
+from .view import JobView
+
+logger = logging.getLogger(__name__)
+
+#: How long sending the replacements of a task may take before its id is given up and the task runs again.
+REPLACING_TAKES_AT_MOST = timedelta(seconds=60)
+
+
+class Publisher(Protocol):
+    """What the service needs of the broker; the mirror implements it with Celery."""
+
+    def route(self, submission: Submission) -> Submission:
+        """Fill in what the task's own options and the routing decide: queue, priority, limits."""
+
+    def publish(self, job: Outgoing) -> None:
+        """Send the message of a job. Raises BrokerUnavailable within the broker timeout."""
+
+    def depth(self, queue: str) -> int:
+        """Return how many messages wait in a queue. Raises BrokerUnavailable."""
+
+
+@dataclass(slots=True)
+class JobRuntime:
+    """What the kernel keeps per app, under `app.extensions["jobs"]`."""
+
+    engine: Engine
+    arguments_limit: int  # bytes
+    dispatch_grace: timedelta  # how long the submitting process has to publish before a dispatcher does
+    publisher: Publisher | None = None
+
+
+def runtime() -> JobRuntime:
+    """Return the kernel's part of the current app."""
+    found: JobRuntime = current_app.extensions["jobs"]
+    return found
+
+
+def utcnow() -> datetime:
+    """Return this host's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+# -- reading -----------------------------------------------------------------------------------------------------
+
+
+def get(job_id: str) -> JobView:
+    """Return a job. Raises JobNotFound."""
+    with runtime().engine.connect() as connection:
+        job = queries.get(connection, job_id)
+    if job is None:
+        raise JobNotFound(job_id)
+    return job
+
+
+def page(wanted: queries.Filter, *, limit: int, after: tuple[datetime, str] | None = None) -> list[JobView]:
+    """Return up to `limit` jobs, newest first, after the (created_at, id) of the last one seen."""
+    with runtime().engine.connect() as connection:
+        return queries.page(connection, wanted, limit=limit, after=after)
+
+
+# -- submitting --------------------------------------------------------------------------------------------------
+
+
+def submit(submission: Submission, *, same_is_fine: bool = False) -> JobView:
+    """Accept a job: its row is committed, then its message is sent.
+
+    When the broker doesn't take the message, the job is accepted all the same and a dispatcher publishes it later.
+    Raises JobExists when the id is taken; with `same_is_fine` only when it is taken by another task or other arguments,
+    so that sending a frozen signature twice makes one job. Raises ValueNotStorable for arguments over the limit.
+    """
+    values = _row(submission, alarm=runtime().dispatch_grace)
+    try:
+        with _connection_for(values) as connection:
+            transitions.insert_jobs(connection, [values])
+    except IntegrityError:
+        job_id = values["id"]
+        if same_is_fine and _unblock(values):
+            return get(job_id)
+        job = _existing(job_id)
+        if not (same_is_fine and (job.task, job.args_json, job.kwargs_json) == (values["task"], values["args"], values["kwargs"])):
+            raise JobExists(job_id) from None
+        return job
+    _publish_if_due(values)
+    return JobView.from_row(values)
+
+
+def submit_many(submissions: Sequence[Submission]) -> list[str]:
+    """Accept all of these jobs or none, in one transaction; dispatchers publish them. Returns their ids in order.
+
+    Raises JobExists for the first id that is taken, in the table or within the batch, and ValueNotStorable.
+    """
+    rows = [_row(submission, alarm=timedelta(0)) for submission in submissions]
+    ids = [row["id"] for row in rows]
+    seen: set[str] = set()
+    for job_id in ids:
+        if job_id in seen:
+            raise JobExists(job_id)
+        seen.add(job_id)
+    try:
+        with transaction(runtime().engine) as connection:
+            transitions.insert_jobs(connection, rows)
+    except IntegrityError:
+        with runtime().engine.connect() as connection:
+            taken = queries.existing_ids(connection, ids)
+        raise JobExists(next(job_id for job_id in ids if job_id in taken)) from None
+    return ids
+
+
+def _unblock(values: dict[str, Any]) -> bool:
+    with runtime().engine.connect() as connection:
+        if not transitions.unblock(connection, values["id"], values=values, wake_at=values["dispatch_at"]):
+            return False
+    if values["due_at"] is None or values["due_at"] <= values["created_at"]:
+        publish(values["id"])
+    return True
+
+
+def _existing(job_id: str) -> JobView:
+    job = get(job_id)
+    if is_waiting(job.state) and job.published_at is None and (job.due_at is None or job.due_at <= utcnow()):
+        # The first try may have died between its commit and its message.
+        publish(job_id)
+    return job
+
+
+def _row(submission: Submission, alarm: timedelta) -> dict[str, Any]:
+    """Make the row of a new job; `alarm` is when a dispatcher looks at it if it is due now."""
+    here = runtime()
+    size = len(submission.args) + len(submission.kwargs)
+    if size > here.arguments_limit:
+        raise ValueNotStorable(f"the arguments are {size} bytes of JSON; the limit is {here.arguments_limit} (JOB_ARGUMENTS_LIMIT)")
+    if here.publisher is not None:
+        submission = here.publisher.route(submission)
+    now = utcnow()
+    job_id = submission.id or new_id()
+    due_later = submission.due_at is not None and submission.due_at > now
+    return {
+        "id": job_id,
+        "task": submission.task,
+        "args": submission.args,
+        "kwargs": submission.kwargs,
+        "queue": submission.queue,
+        "priority": submission.priority,
+        "state": State.PENDING,
+        "attempt": 1,
+        "retries": submission.retries,
+        "rescues": 0,
+        "version": 1,
+        "tags": json.dumps(list(dict.fromkeys(submission.tags))) if submission.tags else None,
+        "message": json.dumps(submission.message) if submission.message else None,
+        "parent_id": submission.parent_id,
+        "root_id": submission.root_id or job_id,
+        "group_id": submission.group_id,
+        "forgotten": False,
+        "created_at": now,
+        "due_at": submission.due_at,
+        "expires_at": submission.expires_at,
+        "dispatch_at": submission.due_at if due_later else now + alarm,
+        "published_at": None,
+    }
+
+
+def _connection_for(values: dict[str, Any]) -> Any:
+    """A lone INSERT is its own transaction; with tags there are two statements."""
+    engine = runtime().engine
+    return engine.connect() if values["tags"] is None else transaction(engine)
+
+
+def _publish_if_due(values: dict[str, Any]) -> None:
+    if values["due_at"] is not None and values["due_at"] > values["created_at"]:
+        return
+    job = Outgoing(**{name: values[name] for name in Outgoing.__dataclass_fields__})
+    values.update(_publish(job))
+
+
+# -- publishing --------------------------------------------------------------------------------------------------
+
+
+def publish(job_id: str) -> None:
+    """Send the message of a waiting job now instead of leaving it to a dispatcher."""
+    with runtime().engine.connect() as connection:
+        job = queries.outgoing(connection, job_id)
+    if job is not None:
+        _publish(job)
+
+
+def _publish(job: Outgoing) -> dict[str, Any]:
+    """Publish and mark; return the columns that this changed."""
+    here = runtime()
+    if here.publisher is None:
+        return {}
+    try:
+        here.publisher.publish(job)
+    except BrokerUnavailable as error:
+        logger.warning("job %s is kept in the table: %s", job.id, error)
+        again_at = utcnow() + here.dispatch_grace
+        with here.engine.connect() as connection:
+            transitions.mark_publish_failed(connection, [(job.id, job.attempt)], str(error), again_at)
+        return {"publish_error": str(error), "dispatch_at": again_at}
+    now = utcnow()
+    with here.engine.connect() as connection:
+        transitions.mark_published(connection, job.id, job.attempt, now)
+    return {"published_at": now, "dispatch_at": None}
+
+
+def dispatch(limit: int = 200, lease: timedelta = timedelta(seconds=30)) -> int:
+    """Publish jobs that are due and not on the broker; return how many were. Any number of callers may run at once.
+
+    The rows are leased first, so that no lock is held while messages are sent. If this process dies meanwhile, the lease
+    runs out and another dispatcher sends them again; the fence makes doubles harmless.
+    """
+    here = runtime()
+    if here.publisher is None:
+        return 0
+    now = utcnow()
+    with here.engine.connect() as connection:
+        if not queries.anything_due(connection, now):
+            return 0
+    with transaction(here.engine) as connection:
+        jobs = queries.due(connection, now, limit)
+        if jobs:
+            transitions.lease_for_dispatch(connection, [(job.id, job.attempt) for job in jobs], now + lease)
+    sent: list[tuple[str, int]] = []
+    failure: BrokerUnavailable | None = None
+    for job in jobs:
+        try:
+            here.publisher.publish(job)
+        except BrokerUnavailable as error:
+            failure = error
+            break
+        sent.append((job.id, job.attempt))
+    with transaction(here.engine) as connection:
+        if sent:
+            transitions.mark_many_published(connection, sent, utcnow())
+        if failure is not None:
+            rest = [(job.id, job.attempt) for job in jobs[len(sent) :]]
+            # Soon again: whoever looks first finds out whether the broker is back.
+            transitions.mark_publish_failed(connection, rest, str(failure), utcnow() + timedelta(seconds=1))
+    if failure is not None:
+        logger.warning("dispatch stopped after %d of %d messages: %s", len(sent), len(jobs), failure)
+    return len(sent)
+
+
+# -- steering ----------------------------------------------------------------------------------------------------
+
+
+def cancel(job_id: str) -> JobView:
+    """Cancel a job: revoked at once while it waits; while it runs, its worker is told through the row.
+
+    Raises JobNotFound, and IllegalMove when the job has ended.
+    """
+    error = faults.revoked("cancelled")
+    with runtime().engine.connect() as connection:
+        # Between two looks a job may be claimed or retried, so each state is tried until one look holds.
+        while True:
+            if transitions.cancel_waiting(connection, job_id, error=error, now=utcnow()):
+                break
+            if transitions.cancel_running(connection, job_id, now=utcnow()):
+                break
+            found = queries.row(connection, job_id, "state", "cancel_requested_at")
+            if found is None:
+                raise JobNotFound(job_id)
+            if is_final(found["state"]):
+                raise IllegalMove(job_id, "cancel", found["state"])
+            if found["cancel_requested_at"] is not None and not is_waiting(found["state"]):
+                break  # somebody has asked already
+    return get(job_id)
+
+
+def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None) -> JobView:
+    """Run an ended job once more, with the same or edited arguments (JSON texts); its earlier attempts stay on record.
+
+    Raises JobNotFound, and IllegalMove when the job has not ended.
+    """
+    here = runtime()
+    with here.engine.connect() as connection:
+        job = queries.get(connection, job_id)
+        if job is None:
+            raise JobNotFound(job_id)
+        now = utcnow()
+        line = transitions.history_line(
+            attempt=job.attempt,
+            state=job.state,
+            worker=job.worker,
+            started_at=job.started_at,
+            finished_at=job.finished_at or now,
+            error=job.error,
+        )
+        moved = transitions.run_again(
+            connection,
+            job_id,
+            job.attempt,
+            args=job.args_json if args is None else args,
+            kwargs=job.kwargs_json if kwargs is None else kwargs,
+            line=line,
+            wake_at=now + here.dispatch_grace,
+        )
+    if not moved:
+        raise IllegalMove(job_id, "retry", get(job_id).state)
+    publish(job_id)
+    return get(job_id)
+
+
+def delete(job_id: str) -> None:
+    """Remove an ended job for good. Raises JobNotFound, and IllegalMove when the job has not ended."""
+    with runtime().engine.connect() as connection:
+        if transitions.delete_ended(connection, job_id):
+            return
+        found = queries.row(connection, job_id, "state")
+    if found is None:
+        raise JobNotFound(job_id)
+    raise IllegalMove(job_id, "delete", found["state"])
+
+
+def requeue(job_id: str, attempt: int, submission: Submission) -> bool:
+    """The running attempt asked for another one (`Task.retry`).
+
+    The row moves; the message follows when the error of this attempt is recorded, or from a dispatcher.
+    """
+    here = runtime()
+    values = _row(replace(submission, id=job_id), alarm=here.dispatch_grace)
+    with here.engine.connect() as connection:
+        return transitions.requeue(connection, job_id, attempt, values=values, wake_at=values["dispatch_at"])
+
+
+@contextmanager
+def replacing(job_id: str, attempt: int) -> Iterator[None]:
+    """Send, inside this block, what takes the place of the running attempt (`Task.replace`).
+
+    The job waits under its id for the last of the replacements. Should this process die half way, the alarm rings and the
+    task runs once more.
+    """
+    here = runtime()
+    with here.engine.connect() as connection:
+        transitions.block(
+            connection, job_id, attempt, reason=WaitReason.REPLACEMENT, wake_at=utcnow() + REPLACING_TAKES_AT_MOST
+        )
+    yield
+    with here.engine.connect() as connection:
+        transitions.clear_alarm(connection, job_id, attempt + 1)
+
+
+def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int) -> State | None:
+    """An attempt is lost with its worker: give the job another one, or end it when that has happened too often.
+
+    Idempotent: the guard lets one caller win. Returns the new state, or None when nothing moved.
+    """
+    now = utcnow()
+    with runtime().engine.connect() as connection:
+        job = queries.held_job(connection, job_id)
+        if job is None or job.attempt != attempt or not is_running(job.state):
+            return None
+        if job.cancel_requested_at is not None:
+            moved = transitions.end_badly(
+                connection, job_id, attempt, state=State.REVOKED, error=faults.revoked("cancelled"), now=now
+            )
+            return State.REVOKED if moved else None
+        if job.rescues >= max_rescues:
+            fault = faults.worker_lost(f"given up: {job.rescues + 1} attempts were lost with their worker; the last: {reason}")
+            moved = transitions.end_badly(connection, job_id, attempt, state=State.FAILURE, error=fault, now=now)
+            return State.FAILURE if moved else None
+        fault = faults.worker_lost(reason)
+        line = transitions.history_line(
+            attempt=attempt, state="LOST", worker=job.worker, started_at=job.started_at, finished_at=now, error=fault
+        )
+        # The alarm rings at once: whoever notices a loss has no message to send.
+        moved = transitions.rescue(connection, job_id, attempt, error=fault, line=line, wake_at=now)
+    if not moved:
+        return None
+    logger.warning("job %s goes back to waiting: attempt %d was lost: %s", job_id, attempt, reason)
+    return State.RETRY

@@ -1,0 +1,48 @@
+"""What is asked for when a job is submitted."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A request to run a task, complete enough to make its row and, later and repeatedly, its message.
+
+    `args` and `kwargs` are JSON texts already, because the row keeps them to the letter. `queue` and `priority` left
+    None are decided by the routing of the task. `message` holds whatever else the Celery message carries, as JSON values.
+    """
+
+    task: str
+    args: str = "[]"
+    kwargs: str = "{}"
+    id: str | None = None
+    queue: str | None = None
+    priority: int | None = None
+    due_at: datetime | None = None
+    expires_at: datetime | None = None
+    tags: tuple[str, ...] = ()
+    parent_id: str | None = None
+    root_id: str | None = None
+    group_id: str | None = None
+    retries: int = 0
+    message: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A job as the publisher needs it: everything that goes into its message."""
+
+    id: str
+    task: str
+    args: str
+    kwargs: str
+    queue: str
+    priority: int
+    attempt: int
+    retries: int
+    expires_at: datetime | None
+    parent_id: str | None
+    root_id: str | None
+    group_id: str | None
+    message: str | None

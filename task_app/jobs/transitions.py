@@ -1,0 +1,421 @@
+"""Every move of a job: one guarded UPDATE each.
+
+The guard names the states a move may start from and, where an attempt makes it, the attempt. Nothing is read first.
+A function returns whether its row moved; False means that the move was not legal (any more) and nothing was written.
+All functions take a connection of the kernel's engine and may be called from any process.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, ColumnElement, Update, bindparam, case, delete, func, insert, literal, or_, update
+from sqlalchemy.sql.elements import KeyedColumnElement
+
+from .models import Job, JobTag
+from .states import FINAL, WAITING, State
+from .view import timestamp
+
+# Histories are bounded: a task that retries for ever must not grow its row for ever. Past this many characters the
+# older attempts give way to the newest.
+HISTORY_LIMIT = 64_000
+
+_c = Job.__table__.c
+_waiting = _c.state.in_(WAITING)
+_running = _c.finished_at.is_(None) & _c.state.not_in(WAITING)
+_unfinished = _c.finished_at.is_(None)
+
+
+def _move(*where: ColumnElement[bool], **values: Any) -> Update:
+    return update(Job).where(*where).values(version=_c.version + 1, **values)
+
+
+def _moved(connection: Connection, statement: Update, **params: Any) -> bool:
+    return connection.execute(statement, params).rowcount == 1
+
+
+def _this(attempt: bool = True) -> list[ColumnElement[bool]]:
+    guard: list[ColumnElement[bool]] = [_c.id == bindparam("job_id")]
+    if attempt:
+        guard.append(_c.attempt == bindparam("of_attempt"))
+    return guard
+
+
+def history_line(
+    *, attempt: int, state: str, worker: str | None, started_at: datetime | None, finished_at: datetime, error: Any
+) -> str:
+    """Write one ended attempt as a line of `job.history`."""
+    line = {
+        "attempt": attempt,
+        "state": state,
+        "worker": worker,
+        "started_at": timestamp(started_at),
+        "finished_at": timestamp(finished_at),
+        "error": error and {key: error.get(key) for key in ("type", "message", "traceback")},
+    }
+    return json.dumps(line) + "\n"
+
+
+def _history_with(line: KeyedColumnElement[Any] | ColumnElement[Any]) -> ColumnElement[str]:
+    before = func.coalesce(_c.history, literal(""))
+    return case((func.length(before) > HISTORY_LIMIT, line), else_=before.concat(line))
+
+
+# -- accepting ---------------------------------------------------------------------------------------------------
+
+
+def insert_jobs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert new rows, and their tags. Raises `sqlalchemy.exc.IntegrityError` when an id is taken."""
+    # A list of one would go the drivers' way for many rows, which is slower for one.
+    connection.execute(insert(Job), rows[0] if len(rows) == 1 else list(rows))
+    tags = [
+        {"tag": tag, "job_id": row["id"], "created_at": row["created_at"]}
+        for row in rows
+        if row["tags"] is not None
+        for tag in json.loads(row["tags"])
+    ]
+    if tags:
+        connection.execute(insert(JobTag), tags)
+
+
+# -- publishing --------------------------------------------------------------------------------------------------
+
+_PUBLISHED = _move(
+    *_this(),
+    _waiting,
+    _c.dispatch_at.is_not(None),
+    published_at=bindparam("now"),
+    dispatch_at=None,
+    publish_error=None,
+)
+
+
+def mark_published(connection: Connection, job_id: str, attempt: int, now: datetime) -> bool:
+    """The broker has the message of this attempt."""
+    return _moved(connection, _PUBLISHED, job_id=job_id, of_attempt=attempt, now=now)
+
+
+def mark_many_published(connection: Connection, jobs: Sequence[tuple[str, int]], now: datetime) -> None:
+    """The broker has the messages of these (id, attempt) pairs."""
+    connection.execute(_PUBLISHED, [{"job_id": job_id, "of_attempt": attempt, "now": now} for job_id, attempt in jobs])
+
+
+_UNPUBLISHED = _move(
+    *_this(),
+    _waiting,
+    _c.dispatch_at.is_not(None),
+    dispatch_at=bindparam("again_at"),
+    publish_error=bindparam("reason"),
+)
+
+
+def mark_publish_failed(connection: Connection, jobs: Sequence[tuple[str, int]], reason: str, again_at: datetime) -> None:
+    """The broker could not be reached; look at these (id, attempt) pairs again then."""
+    params = [{"job_id": i, "of_attempt": a, "reason": reason, "again_at": again_at} for i, a in jobs]
+    connection.execute(_UNPUBLISHED, params)
+
+
+_LEASED = (
+    update(Job)
+    .where(*_this(), _c.dispatch_at.is_not(None))
+    .values(dispatch_at=bindparam("until"))
+)
+
+
+def lease_for_dispatch(connection: Connection, jobs: Sequence[tuple[str, int]], until: datetime) -> None:
+    """Keep other dispatchers away from these jobs while their messages are being sent."""
+    connection.execute(_LEASED, [{"job_id": job_id, "of_attempt": attempt, "until": until} for job_id, attempt in jobs])
+
+
+_AGAIN = _move(
+    *_this(), _waiting, _c.published_at.is_not(None), published_at=None, dispatch_at=bindparam("now")
+)
+
+
+def publish_again(connection: Connection, job_id: str, attempt: int, now: datetime) -> bool:
+    """The message of this attempt is lost: hand the job back to the dispatcher. Safe to be wrong about (the fence)."""
+    return _moved(connection, _AGAIN, job_id=job_id, of_attempt=attempt, now=now)
+
+
+# -- running -----------------------------------------------------------------------------------------------------
+
+_CLAIM = _move(
+    *_this(),
+    _waiting,
+    or_(_c.expires_at.is_(None), _c.expires_at > bindparam("now")),
+    state=State.STARTED,
+    worker=bindparam("by_worker"),
+    worker_id=bindparam("by_worker_id"),
+    started_at=bindparam("now"),
+    published_at=func.coalesce(_c.published_at, bindparam("now", type_=_c.published_at.type)),
+    dispatch_at=None,
+    publish_error=None,
+    blocked_by=None,
+)
+
+
+def claim(
+    connection: Connection, job_id: str, attempt: int, *, worker: str | None, worker_id: str | None, now: datetime
+) -> bool:
+    """A worker takes the job. False for a duplicate or stale message, and for a job that has expired."""
+    return _moved(
+        connection, _CLAIM, job_id=job_id, of_attempt=attempt, by_worker=worker, by_worker_id=worker_id, now=now
+    )
+
+
+_REPORT = _move(
+    *_this(),
+    _running,
+    _c.cancel_requested_at.is_(None),
+    state=bindparam("to_state"),
+    progress=bindparam("meta"),
+)
+
+
+def report(connection: Connection, job_id: str, attempt: int, *, state: str, meta: str | None) -> bool:
+    """The running task says how far it is. False as well when somebody has asked to cancel it."""
+    return _moved(connection, _REPORT, job_id=job_id, of_attempt=attempt, to_state=state, meta=meta)
+
+
+_FINISH = {"finished_at": bindparam("now"), "dispatch_at": None}
+
+_SUCCEED = _move(
+    *_this(),
+    _running,
+    state=State.SUCCESS,
+    result=bindparam("value"),
+    children=bindparam("sent"),
+    error=None,
+    error_type=None,
+    **_FINISH,
+)
+
+
+def succeed(
+    connection: Connection, job_id: str, attempt: int, *, result: str | None, children: str | None, now: datetime
+) -> bool:
+    """The attempt ended with a result (JSON text)."""
+    return _moved(connection, _SUCCEED, job_id=job_id, of_attempt=attempt, value=result, sent=children, now=now)
+
+
+_END_BADLY = {
+    "state": bindparam("to_state"),
+    "error": bindparam("with_error"),
+    "error_type": bindparam("with_error_type"),
+    "children": bindparam("sent"),
+    **_FINISH,
+}
+_END_ATTEMPT = _move(*_this(), _unfinished, **_END_BADLY)
+_END_ANY = _move(*_this(attempt=False), _unfinished, **_END_BADLY)
+
+
+def end_badly(
+    connection: Connection,
+    job_id: str,
+    attempt: int | None,
+    *,
+    state: State,
+    error: dict[str, Any],
+    children: str | None = None,
+    now: datetime,
+) -> bool:
+    """End the job as FAILURE or REVOKED with the reason; `attempt` None where no attempt is concerned."""
+    params = {
+        "job_id": job_id,
+        "to_state": state,
+        "with_error": json.dumps(error),
+        "with_error_type": error["type"][:255],
+        "sent": children,
+        "now": now,
+    }
+    if attempt is None:
+        return _moved(connection, _END_ANY, **params)
+    return _moved(connection, _END_ATTEMPT, of_attempt=attempt, **params)
+
+
+# -- going round again -------------------------------------------------------------------------------------------
+
+
+def _wait_again(*where: ColumnElement[bool], **values: Any) -> Update:
+    """The one way back to waiting: the next attempt, unpublished, nothing left of the last one's run."""
+    fresh: dict[str, Any] = {
+        "attempt": _c.attempt + 1,
+        "progress": None,
+        "worker": None,
+        "worker_id": None,
+        "started_at": None,
+        "published_at": None,
+        "publish_error": None,
+        "dispatch_at": bindparam("wake_at"),
+    }
+    return _move(*where, **(fresh | values))
+
+
+#: What a new message for an old id may change.
+REWRITABLE = ("task", "args", "kwargs", "queue", "priority", "retries", "due_at", "expires_at", "group_id", "message")
+_REWRITTEN = {name: bindparam(f"new_{name}") for name in REWRITABLE}
+
+_REQUEUE = _wait_again(*_this(), _running, state=State.RETRY, **_REWRITTEN)
+
+
+def requeue(connection: Connection, job_id: str, attempt: int, *, values: dict[str, Any], wake_at: datetime) -> bool:
+    """The running task asked for another attempt of itself. `values` holds the REWRITABLE columns."""
+    params = {f"new_{name}": values[name] for name in REWRITABLE}
+    return _moved(connection, _REQUEUE, job_id=job_id, of_attempt=attempt, wake_at=wake_at, **params)
+
+
+_BLOCK = _wait_again(*_this(), _running, state=State.PENDING, blocked_by=bindparam("reason"))
+_UNALARM = _move(*_this(), _waiting, _c.blocked_by.is_not(None), dispatch_at=None)
+_UNBLOCK = _move(
+    *_this(attempt=False),
+    _waiting,
+    _c.blocked_by.is_not(None),
+    blocked_by=None,
+    dispatch_at=bindparam("wake_at"),
+    **_REWRITTEN,
+)
+
+
+def block(connection: Connection, job_id: str, attempt: int, *, reason: str, wake_at: datetime) -> bool:
+    """The running task is putting others in its place; its id waits for the last of them.
+
+    The alarm covers a crash before they are sent: then the task runs once more. `clear_alarm` follows when they are.
+    """
+    return _moved(connection, _BLOCK, job_id=job_id, of_attempt=attempt, reason=reason, wake_at=wake_at)
+
+
+def clear_alarm(connection: Connection, job_id: str, attempt: int) -> bool:
+    """A blocked job needs no dispatcher: what it waits for will come."""
+    return _moved(connection, _UNALARM, job_id=job_id, of_attempt=attempt)
+
+
+def unblock(connection: Connection, job_id: str, *, values: dict[str, Any], wake_at: datetime) -> bool:
+    """What a blocked id waited for has come. `values` holds the REWRITABLE columns."""
+    params = {f"new_{name}": values[name] for name in REWRITABLE}
+    return _moved(connection, _UNBLOCK, job_id=job_id, wake_at=wake_at, **params)
+
+
+_RETRY_ERROR = _move(
+    *_this(),
+    _c.state == State.RETRY,
+    error=bindparam("with_error"),
+    error_type=bindparam("with_error_type"),
+    history=_history_with(bindparam("line", type_=_c.history.type)),
+)
+
+
+def record_retry(connection: Connection, job_id: str, next_attempt: int, *, error: dict[str, Any], line: str) -> bool:
+    """Keep why the attempt before `next_attempt` failed."""
+    return _moved(
+        connection,
+        _RETRY_ERROR,
+        job_id=job_id,
+        of_attempt=next_attempt,
+        with_error=json.dumps(error),
+        with_error_type=error["type"][:255],
+        line=line,
+    )
+
+
+_RESCUE = _wait_again(
+    *_this(),
+    _running,
+    state=State.RETRY,
+    rescues=_c.rescues + 1,
+    error=bindparam("with_error"),
+    error_type=bindparam("with_error_type"),
+    history=_history_with(bindparam("line", type_=_c.history.type)),
+)
+
+
+def rescue(
+    connection: Connection, job_id: str, attempt: int, *, error: dict[str, Any], line: str, wake_at: datetime
+) -> bool:
+    """The attempt is lost with its worker: back to waiting as the next attempt."""
+    return _moved(
+        connection,
+        _RESCUE,
+        job_id=job_id,
+        of_attempt=attempt,
+        with_error=json.dumps(error),
+        with_error_type=error["type"][:255],
+        line=line,
+        wake_at=wake_at,
+    )
+
+
+_RUN_AGAIN = _wait_again(
+    *_this(),
+    _c.state.in_(FINAL),
+    state=State.PENDING,
+    args=bindparam("new_args"),
+    kwargs=bindparam("new_kwargs"),
+    retries=0,
+    rescues=0,
+    due_at=None,
+    expires_at=None,
+    finished_at=None,
+    cancel_requested_at=None,
+    result=None,
+    error=None,
+    error_type=None,
+    children=None,
+    forgotten=False,
+    history=_history_with(bindparam("line", type_=_c.history.type)),
+)
+
+
+def run_again(
+    connection: Connection, job_id: str, attempt: int, *, args: str, kwargs: str, line: str, wake_at: datetime
+) -> bool:
+    """A person or client asked for another run of an ended job."""
+    return _moved(
+        connection,
+        _RUN_AGAIN,
+        job_id=job_id,
+        of_attempt=attempt,
+        new_args=args,
+        new_kwargs=kwargs,
+        line=line,
+        wake_at=wake_at,
+    )
+
+
+# -- cancelling, forgetting, deleting ----------------------------------------------------------------------------
+
+_CANCEL_WAITING = _move(*_this(attempt=False), _waiting, **{**_END_BADLY, "children": None})
+_CANCEL_RUNNING = _move(
+    *_this(attempt=False), _running, _c.cancel_requested_at.is_(None), cancel_requested_at=bindparam("now")
+)
+
+
+def cancel_waiting(connection: Connection, job_id: str, *, error: dict[str, Any], now: datetime) -> bool:
+    """Revoke a job that no worker has taken: at once and for good."""
+    return _moved(
+        connection,
+        _CANCEL_WAITING,
+        job_id=job_id,
+        to_state=State.REVOKED,
+        with_error=json.dumps(error),
+        with_error_type=error["type"],
+        now=now,
+    )
+
+
+def cancel_running(connection: Connection, job_id: str, *, now: datetime) -> bool:
+    """Ask the worker that runs the job to end it. The row says REVOKED once it has."""
+    return _moved(connection, _CANCEL_RUNNING, job_id=job_id, now=now)
+
+
+def forget(connection: Connection, job_id: str) -> bool:
+    """Drop the result of an ended job; the job itself stays on record."""
+    statement = _move(
+        *_this(attempt=False), _c.state.in_(FINAL), result=None, children=None, forgotten=True
+    )
+    return _moved(connection, statement, job_id=job_id)
+
+
+def delete_ended(connection: Connection, job_id: str) -> bool:
+    """Remove an ended job for good, with its tags."""
+    return connection.execute(delete(Job).where(_c.id == job_id, _c.finished_at.is_not(None))).rowcount == 1
