@@ -1,0 +1,125 @@
+"""Jobs that others sent: rows for messages that did not come from this app, and for ids that only an outcome names."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import Celery
+from dateutil.parser import isoparse
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from ..jobs import transitions
+from ..jobs.service import utcnow
+from ..jobs.states import State
+from . import codec
+
+UNKNOWN_TASK = "unknown"
+DEFAULT_PRIORITY = 5
+
+
+def from_request(connection: Connection, task: str, request: Any) -> None:
+    """Make the row of a message that a worker is about to run."""
+    delivery = request.delivery_info or {}
+    _insert(
+        connection,
+        request.id,
+        task=task,
+        args=codec.dumps(list(request.args or ()), "the arguments"),
+        kwargs=codec.dumps(dict(request.kwargs or {}), "the keyword arguments"),
+        queue=delivery.get("routing_key") or "",
+        expires_at=_moment(request.expires),
+        parent_id=request.parent_id,
+        root_id=request.root_id,
+        group_id=request.group,
+        retries=request.retries or 0,
+        published_at=utcnow(),
+    )
+
+
+def from_message(connection: Connection, celery: Celery, message: Any) -> datetime | None:
+    """Make the row of a message that a worker has just received. Returns its due time.
+
+    With a due time the row takes over: the alarm is set, and the caller may drop the message.
+    """
+    headers = message.headers
+    args, kwargs, embed = message.payload
+    due_at = _moment(headers.get("eta"))
+    carried = {
+        "chain": embed.get("chain"),
+        "chord": embed.get("chord"),
+        "link": embed.get("callbacks"),
+        "link_error": embed.get("errbacks"),
+        "group_index": headers.get("group_index"),
+        "shadow": headers.get("shadow"),
+        "reply_to": (message.properties or {}).get("reply_to"),
+    }
+    hard, soft = headers.get("timelimit") or (None, None)
+    carried |= {"time_limit": hard, "soft_time_limit": soft}
+    kept = {key: value for key, value in carried.items() if value}
+    _insert(
+        connection,
+        headers["id"],
+        task=headers["task"],
+        args=codec.dumps(list(args), "the arguments"),
+        kwargs=codec.dumps(dict(kwargs), "the keyword arguments"),
+        queue=(message.delivery_info or {}).get("routing_key") or celery.conf.task_default_queue,
+        expires_at=_moment(headers.get("expires")),
+        parent_id=headers.get("parent_id"),
+        root_id=headers.get("root_id"),
+        group_id=headers.get("group"),
+        retries=headers.get("retries") or 0,
+        message=json.dumps(kept) if kept else None,
+        due_at=due_at,
+        dispatch_at=due_at,
+        published_at=None if due_at else utcnow(),
+    )
+    return due_at
+
+
+def from_outcome(connection: Connection, job_id: str, request: Any) -> None:
+    """Make the row of a job that ends before it was ever sent: a later step of a failed chain, the body of a failed chord."""
+    _insert(
+        connection,
+        job_id,
+        task=getattr(request, "task", None) or getattr(request, "name", None) or UNKNOWN_TASK,
+        args=codec.dumps(list(getattr(request, "args", None) or ()), "the arguments"),
+        kwargs=codec.dumps(dict(getattr(request, "kwargs", None) or {}), "the keyword arguments"),
+        queue="",
+        root_id=getattr(request, "root_id", None),
+        parent_id=getattr(request, "parent_id", None),
+        group_id=getattr(request, "group", None),
+    )
+
+
+def _insert(connection: Connection, job_id: str, **values: Any) -> None:
+    row: dict[str, Any] = {
+        "id": job_id,
+        "priority": DEFAULT_PRIORITY,
+        "state": State.PENDING,
+        "attempt": 1,
+        "retries": 0,
+        "rescues": 0,
+        "version": 1,
+        "tags": None,
+        "message": None,
+        "forgotten": False,
+        "created_at": utcnow(),
+        "due_at": None,
+        "expires_at": None,
+        "dispatch_at": None,
+        "published_at": None,
+    }
+    row |= values
+    row["root_id"] = row["root_id"] or job_id
+    try:
+        transitions.insert_jobs(connection, [row])
+    except IntegrityError:
+        return  # somebody was faster
+
+
+def _moment(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    moment = isoparse(value) if isinstance(value, str) else value
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

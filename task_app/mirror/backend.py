@@ -1,0 +1,434 @@
+"""Celery's result backend is the job table: every state Celery records is a guarded move of the row.
+
+Celery writes some states outside the app context and some from the worker's parent process, so everything here works on the
+kernel's engine and needs no context.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
+from celery import Celery, states
+from celery.app.backends import by_url
+from celery.backends.base import BaseBackend, _create_chord_error_with_cause
+from celery.canvas import maybe_signature
+from celery.exceptions import NotRegistered, TaskRevokedError, TimeoutError
+from celery.result import GroupResult, allow_join_result, result_from_tuple
+from flask import Flask
+from sqlalchemy import Connection, Engine
+
+from ..context import app_context
+from ..errors import JobCancelled, ValueNotStorable
+from ..jobs import faults, groups, queries, service, transitions
+from ..jobs.service import JobRuntime, utcnow
+from ..jobs.states import State
+from . import adopt, codec
+from .patience import insist
+from .request import attempt_of
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between the first two looks at a job somebody waits for.
+FIRST_LOOK = 0.01
+
+
+class JobBackend(BaseBackend):
+    """Reads and writes results in the job table.
+
+    Where the app also names a result backend (`CELERY_RESULT_BACKEND`), results are written there as well, after the row.
+    """
+
+    # Rows are kept by the retention of jobs, not by `result_expires`.
+    supports_autoexpire = True
+    supports_native_join = True
+
+    def __init__(self, app: Celery, **kwargs: Any) -> None:
+        super().__init__(app, **kwargs)
+        self._flask_app: Flask = app.flask_app  # type: ignore[attr-defined]
+        url: str | None = self._flask_app.config["RESULT_BACKEND_URL"]
+        self._second: BaseBackend | None = _build(app, url) if url else None
+
+    @property
+    def _engine(self) -> Engine:
+        runtime: JobRuntime = self._flask_app.extensions["jobs"]
+        return runtime.engine
+
+    def as_uri(self, include_password: bool = False) -> str:
+        """Name the backend in Celery's banner."""
+        return "job table" if self._second is None else f"job table, and {self._second.as_uri()}"
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def mark_as_done(
+        self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
+    ) -> None:
+        """Record a success, also of a task whose result nobody wants: the row must still say SUCCESS."""
+        ignored = bool(request is not None and request.ignore_result) or not store_result
+        if not (request is not None and request.is_eager and not store_result):
+            self.store_result(task_id, None if ignored else result, state, request=request, ignored=ignored)
+        if request and request.chord:
+            self.on_chord_part_return(request, state, result)
+
+    def mark_as_failure(
+        self,
+        task_id: str,
+        exc: BaseException,
+        traceback: str | None = None,
+        request: Any = None,
+        store_result: bool = True,
+        call_errbacks: bool = True,
+        state: str = states.FAILURE,
+    ) -> None:
+        """Record a failure; an attempt that was lost with its process is given another one instead."""
+        if isinstance(exc, WorkerLostError) and request is not None:
+            with app_context(self._flask_app):
+                outcome = insist(
+                    lambda: service.give_up_attempt(
+                        task_id,
+                        attempt_of(request),
+                        reason=str(exc),
+                        max_rescues=self._flask_app.config["MAX_RESCUES"],
+                    ),
+                    f"the loss of {task_id}",
+                )
+            if outcome != State.FAILURE:
+                return
+            store_result = False  # it is recorded; chords, chains and errbacks still want to know
+        super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+
+    def store_result(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: str | None = None,
+        request: Any = None,
+        ignored: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Move the row as Celery's state says. Waits while the database is away; refuses a move that is not legal."""
+        about = request if request is not None and getattr(request, "id", None) == task_id else None
+        moved = insist(
+            lambda: self._move(task_id, result, state, traceback, about, request, ignored), f"{state} of {task_id}"
+        )
+        if not moved:
+            logger.warning("refused %s for job %s: that attempt is over", state, task_id)
+        elif self._second is not None:
+            self._store_in_second(task_id, result, state, traceback, request)
+        return result
+
+    def _move(
+        self, job_id: str, result: Any, state: str, traceback: str | None, about: Any, request: Any, ignored: bool
+    ) -> bool:
+        attempt = None if about is None else attempt_of(about)
+        with self._engine.connect() as connection:
+            if state == State.SUCCESS:
+                return self._succeed(connection, job_id, attempt, result, about, ignored)
+            if state == State.RETRY:
+                return self._retried(connection, job_id, attempt, result, traceback, about)
+            if state in (State.FAILURE, State.REVOKED):
+                return self._end_badly(connection, job_id, attempt, State(state), result, traceback, about or request)
+            return self._report(connection, job_id, attempt, result, state, about)
+
+    def _succeed(
+        self, connection: Connection, job_id: str, attempt: int | None, result: Any, about: Any, ignored: bool
+    ) -> bool:
+        text: str | None = None
+        if not ignored:
+            text = getattr(about, "job_result", None) or codec.dumps(
+                self.prepare_value(result), "the result", self._flask_app.config["JOB_RESULT_LIMIT"]
+            )
+        return transitions.succeed(
+            connection,
+            job_id,
+            attempt or _current_attempt(connection, job_id),
+            result=text,
+            children=self._children(about),
+            now=utcnow(),
+        )
+
+    def _end_badly(
+        self,
+        connection: Connection,
+        job_id: str,
+        attempt: int | None,
+        state: State,
+        exc: Any,
+        traceback: str | None,
+        about: Any,
+    ) -> bool:
+        if isinstance(exc, JobCancelled):
+            state, exc, traceback = State.REVOKED, TaskRevokedError("cancelled"), None
+        fault = self._fault(exc, traceback)
+        children = self._children(about)
+        if transitions.end_badly(connection, job_id, attempt, state=state, error=fault, children=children, now=utcnow()):
+            return True
+        if queries.row(connection, job_id, "id") is not None:
+            return False
+        adopt.from_outcome(connection, job_id, about)
+        return transitions.end_badly(connection, job_id, None, state=state, error=fault, now=utcnow())
+
+    def _retried(
+        self, connection: Connection, job_id: str, attempt: int | None, exc: Any, traceback: str | None, about: Any
+    ) -> bool:
+        """Keep why the attempt failed, then let the message of the next one go: the row has moved in `send` already."""
+        if attempt is None:
+            return False
+        fault = self._fault(exc, traceback)
+        line = transitions.history_line(
+            attempt=attempt,
+            state=State.RETRY,
+            worker=getattr(about, "hostname", None),
+            started_at=getattr(about, "started_at", None),
+            finished_at=utcnow(),
+            error=fault,
+        )
+        if not transitions.record_retry(connection, job_id, attempt + 1, error=fault, line=line):
+            return False
+        due = queries.row(connection, job_id, "due_at", "attempt")
+        if due is not None and due["attempt"] == attempt + 1 and (due["due_at"] is None or due["due_at"] <= utcnow()):
+            with app_context(self._flask_app):
+                service.publish(job_id)
+        return True
+
+    def _report(
+        self, connection: Connection, job_id: str, attempt: int | None, meta: Any, state: str, about: Any
+    ) -> bool:
+        if state in (State.PENDING, State.RETRY) or (about is not None and not getattr(about, "claimed", False)):
+            # Not words for a running job; and Celery's own STARTED comes before the claim, which says it better.
+            return state == State.STARTED
+        text = codec.dumps(meta, "the state's meta data", self._flask_app.config["JOB_RESULT_LIMIT"])
+        return transitions.report(
+            connection, job_id, attempt or _current_attempt(connection, job_id), state=state, meta=text
+        )
+
+    def _children(self, about: Any) -> str | None:
+        children = self.current_task_children(about) if about is not None and hasattr(about, "children") else None
+        return codec.dumps(children, "the children") if children else None
+
+    def _fault(self, exc: Any, traceback: str | None) -> dict[str, Any]:
+        if not isinstance(exc, BaseException):
+            exc = Exception(str(exc))
+        described = self.prepare_exception(exc, "json")
+        args = described["exc_message"]
+        message = _message_of(exc)
+        try:
+            if len(codec.dumps(args, "the error")) > faults.TEXT_LIMIT:
+                args = [faults.shorten(message)]
+        except ValueNotStorable:
+            args = [message]
+        plain = json.loads(codec.dumps(args, "the error"))
+        return faults.fault(described["exc_type"], described["exc_module"], plain, message, traceback)
+
+    def _store_in_second(self, task_id: str, result: Any, state: str, traceback: str | None, request: Any) -> None:
+        assert self._second is not None
+        try:
+            self._second.store_result(task_id, result, state, traceback=traceback, request=request)
+        except Exception:
+            # The row is the truth and it is written; the copy is a courtesy.
+            logger.exception("could not copy %s of %s to the result backend", state, task_id)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        with self._engine.connect() as connection:
+            for row in queries.metas(connection, [str(task_id)]):
+                return self._meta(row)
+        return {"status": states.PENDING, "result": None, "traceback": None, "children": None}
+
+    def task_result_exists(self, task_id: str) -> bool:
+        """Say whether the table knows this id."""
+        with self._engine.connect() as connection:
+            return queries.row(connection, task_id, "id") is not None
+
+    def _meta(self, row: Any) -> dict[str, Any]:
+        """Turn a row into the meta dict of Celery's backends."""
+        if row["forgotten"]:
+            return {"task_id": row["id"], "status": states.PENDING, "result": None, "traceback": None, "children": None}
+        error = json.loads(row["error"]) if row["error"] else None
+        state = row["state"]
+        result: Any
+        if state in self.EXCEPTION_STATES and error is not None:
+            described = {"exc_type": error["type"], "exc_module": error["module"], "exc_message": error["args"]}
+            result = self.exception_to_python(described)
+        elif state == State.SUCCESS:
+            result = codec.loads(row["result"]) if row["result"] is not None else None
+        else:
+            result = codec.loads(row["progress"]) if row["progress"] is not None else None
+        return {
+            "task_id": row["id"],
+            "status": state,
+            "result": result,
+            "traceback": error["traceback"] if error and state in self.EXCEPTION_STATES else None,
+            "children": codec.loads(row["children"]) if row["children"] else [],
+            "date_done": row["finished_at"],
+            "name": row["task"],
+            "args": codec.loads(row["args"]),
+            "kwargs": codec.loads(row["kwargs"]),
+            "worker": row["worker"],
+            "retries": row["retries"],
+            "queue": row["queue"],
+            "parent_id": row["parent_id"],
+            "group_id": row["group_id"],
+        }
+
+    def wait_for(
+        self, task_id: str, timeout: float | None = None, interval: float = 0.5, no_ack: bool = True, on_interval: Any = None
+    ) -> dict[str, Any]:
+        """Wait for a job to end; look often at first, then every `interval` seconds.
+
+        Raises celery.exceptions.TimeoutError after `timeout` seconds.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = min(FIRST_LOOK, interval)
+        while True:
+            meta: dict[str, Any] = self.get_task_meta(task_id)
+            if meta["status"] in states.READY_STATES:
+                return meta
+            if on_interval:
+                on_interval()
+            left = float("inf") if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("The operation timed out.")
+            time.sleep(min(pause, left))
+            pause = min(interval, pause * 1.5)
+
+    def get_many(
+        self,
+        task_ids: Iterable[str],
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_message: Any = None,
+        on_interval: Any = None,
+        max_iterations: int | None = None,
+        READY_STATES: frozenset[str] = states.READY_STATES,  # noqa: N803 - Celery's name
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield (id, meta) of each of these jobs as it ends; one query per look at all that are left."""
+        missing = {str(task_id) for task_id in task_ids}
+        deadline = None if timeout is None else time.monotonic() + timeout
+        looks = 0
+        while missing:
+            with self._engine.connect() as connection:
+                ended = [self._meta(row) for row in queries.metas(connection, sorted(missing)) if row["state"] in READY_STATES]
+            for meta in ended:
+                missing.discard(meta["task_id"])
+                if on_message is not None:
+                    on_message(meta)
+                yield meta["task_id"], meta
+            looks += 1
+            if not missing or (max_iterations and looks >= max_iterations):
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"Operation timed out ({timeout})")
+            if on_interval:
+                on_interval()
+            time.sleep(interval or 0.5)
+
+    def _forget(self, task_id: str) -> None:
+        with self._engine.connect() as connection:
+            transitions.forget(connection, task_id)
+
+    # -- groups and chords ---------------------------------------------------------------------------------------
+
+    def _save_group(self, group_id: str, result: GroupResult) -> GroupResult:
+        text = codec.dumps(result.as_tuple(), "the group")
+        with self._engine.connect() as connection:
+            groups.save(connection, group_id, result=text, now=utcnow())
+        return result
+
+    def _restore_group(self, group_id: str) -> dict[str, Any] | None:
+        with self._engine.connect() as connection:
+            row = queries.group(connection, group_id)
+        if row is None or row["result"] is None:
+            return None
+        return {"result": result_from_tuple(codec.loads(row["result"]), self.app)}
+
+    def _delete_group(self, group_id: str) -> None:
+        with self._engine.connect() as connection:
+            groups.delete(connection, group_id)
+
+    def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
+        """Remember a chord's header before its members are sent."""
+        self.app.GroupResult(*header_result_args).save(backend=self)
+
+    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+        """Remember how many parts the chord waits for."""
+        with self._engine.connect() as connection:
+            groups.save(connection, group_id, size=chord_size, now=utcnow())
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
+        """A part of a chord has ended: send the body if it was the last one.
+
+        Two parts that end together may both get here; the body has a frozen id, so one job comes of it.
+        """
+        group_id = request.group
+        if not group_id or not request.chord:
+            return
+        with self._engine.connect() as connection:
+            group = queries.group(connection, group_id)
+            size = group["size"] if group is not None else None
+            if size is None or not queries.group_is_complete(connection, group_id, size):
+                return
+        body = maybe_signature(request.chord, app=self.app)
+        header = GroupResult.restore(group_id, backend=self)
+        try:
+            with allow_join_result():
+                results = header.join_native(timeout=self.app.conf.result_chord_join_timeout, propagate=True)
+        except Exception as error:
+            self._chord_failed(header, body, error)
+            return
+        try:
+            body.delay(results)
+        except Exception as error:
+            logger.exception("the body of chord %s could not be sent", group_id)
+            self.chord_error_from_stack(
+                body, _create_chord_error_with_cause(f"Callback error: {error!r}", original_exc=error)
+            )
+
+    def _chord_failed(self, header: GroupResult, body: Any, error: Exception) -> None:
+        culprit = next(header._failed_join_report(), None)
+        reason = repr(error) if culprit is None else f"Dependency {culprit.id} raised {error!r}"
+        logger.warning("chord %s failed: %s", header.id, reason)
+        if body.options.get("task_id"):
+            with self._engine.connect() as connection:
+                adopt.from_outcome(connection, body.options["task_id"], _BodyContext(body))
+        self.chord_error_from_stack(body, _create_chord_error_with_cause(reason, original_exc=error))
+
+
+class _BodyContext:
+    """What `adopt.from_outcome` wants to know of a chord body that will never be sent."""
+
+    def __init__(self, body: Any) -> None:
+        self.task = body.task
+        self.args = body.args
+        self.kwargs = body.kwargs
+        self.root_id = body.options.get("root_id")
+        self.group = body.options.get("group_id")
+
+
+def _build(app: Celery, url: str) -> BaseBackend:
+    backend, url = by_url(url, app.loader)
+    built: BaseBackend = backend(app=app, url=url)
+    return built
+
+
+def _current_attempt(connection: Connection, job_id: str) -> int:
+    found = queries.row(connection, job_id, "attempt")
+    return 0 if found is None else int(found["attempt"])
+
+
+def _message_of(exc: BaseException) -> str:
+    """Say what went wrong as people would."""
+    if isinstance(exc, TimeLimitExceeded):
+        return f"the hard time limit of {exc.args[0]} s was exceeded; the process that ran the task was killed"
+    if isinstance(exc, SoftTimeLimitExceeded):
+        return "the soft time limit was exceeded"
+    if isinstance(exc, NotRegistered):
+        return f"the worker knows no task {exc.args[0]!r}"
+    return str(exc) or type(exc).__name__
+
+

@@ -1,0 +1,182 @@
+"""A row becomes a message. The only place that talks to the broker to send jobs."""
+
+import json
+import os
+import threading
+from dataclasses import replace
+from typing import Any
+
+from celery import Celery
+from flask import Flask
+from kombu import Connection, Queue
+from kombu.exceptions import OperationalError
+from kombu.pools import ProducerPool, producers
+
+from .. import embedded
+from ..errors import BrokerUnavailable
+from ..jobs.submission import Outgoing, Submission
+from . import codec
+
+HIGHEST_PRIORITY = 9
+
+
+class CeleryPublisher:
+    """Sends messages through Celery's own message format, queues and signals (implements `jobs.service.Publisher`).
+
+    It has its own connections, because a submit must fail within `BROKER_TIMEOUT` while a worker's consumer may wait.
+    """
+
+    def __init__(self, celery: Celery, flask_app: Flask) -> None:
+        self._celery = celery
+        self._flask_app = flask_app
+        self._default_priority: int = flask_app.config["JOB_DEFAULT_PRIORITY"]
+        self._timeout: float = flask_app.config["BROKER_TIMEOUT"]
+        self._pool: ProducerPool | None = None
+        self._pool_pid = 0
+        self._lock = threading.Lock()
+
+    # -- routing -------------------------------------------------------------------------------------------------
+
+    def route(self, submission: Submission) -> Submission:
+        """Fill in what the task's own options and `task_routes` decide and the caller left open."""
+        if submission.queue is not None and submission.priority is not None:
+            return submission
+        task = self._celery.tasks.get(submission.task)
+        options = {key: value for key, value in self._options_of(task).items() if value is not None}
+        for key, value in (("queue", submission.queue), ("priority", submission.priority)):
+            if value is not None:
+                options[key] = value
+        args, kwargs = codec.loads(submission.args), codec.loads(submission.kwargs)
+        routed = self._celery.amqp.router.route(options, submission.task, args, kwargs, task)
+        queue: Queue | str | None = routed.get("queue")
+        name = queue.name if isinstance(queue, Queue) else queue
+        message = submission.message
+        if name is None or routed.get("exchange"):
+            message = {**message, "exchange": _name_of(routed.get("exchange")), "routing_key": routed.get("routing_key")}
+        priority = routed.get("priority", self._default_priority)
+        return replace(
+            submission,
+            queue=name or routed.get("routing_key") or self._celery.conf.task_default_queue,
+            priority=max(0, min(HIGHEST_PRIORITY, int(priority))),
+            message=message,
+        )
+
+    @staticmethod
+    def _options_of(task: Any) -> dict[str, Any]:
+        return dict(task._get_exec_options()) if task is not None else {}
+
+    # -- publishing ----------------------------------------------------------------------------------------------
+
+    def publish(self, job: Outgoing) -> None:
+        """Send the message of a job. Raises BrokerUnavailable within the broker timeout."""
+        try:
+            self._send(job)
+        except (OperationalError, OSError) as error:
+            if not self._flask_app.config["EMBEDDED_BROKER"]:
+                raise BrokerUnavailable(_one_line(error)) from error
+            self._restart_embedded(error)
+            try:
+                self._send(job)
+            except (OperationalError, OSError) as again:
+                raise BrokerUnavailable(_one_line(again)) from again
+
+    def _restart_embedded(self, error: Exception) -> None:
+        """The embedded broker belongs to whoever needs it first, also after it was killed."""
+        try:
+            embedded.ensure_running(self._flask_app.instance_path)
+        except Exception as failure:
+            raise BrokerUnavailable(_one_line(failure)) from error
+
+    def _send(self, job: Outgoing) -> None:
+        celery, extra = self._celery, json.loads(job.message) if job.message else {}
+        stamped = extra.get("stamped_headers") or []
+        headers = extra.get("headers", {})
+        message = celery.amqp.create_task_message(
+            job.id,
+            job.task,
+            codec.loads(job.args),
+            codec.loads(job.kwargs),
+            group_id=job.group_id,
+            group_index=extra.get("group_index"),
+            expires=job.expires_at,
+            retries=job.retries,
+            chord=extra.get("chord"),
+            callbacks=extra.get("link"),
+            errbacks=extra.get("link_error"),
+            reply_to=extra.get("reply_to"),
+            time_limit=extra.get("time_limit"),
+            soft_time_limit=extra.get("soft_time_limit"),
+            create_sent_event=celery.conf.task_send_sent_event,
+            root_id=job.root_id,
+            parent_id=job.parent_id,
+            shadow=extra.get("shadow"),
+            chain=extra.get("chain"),
+            ignore_result=extra.get("ignore_result", False),
+            replaced_task_nesting=extra.get("replaced_task_nesting", 0),
+            stamped_headers=stamped or None,
+            **{stamp: headers.get(stamp) for stamp in stamped},
+        )
+        with self._producers().acquire(block=True, timeout=self._timeout) as producer:
+            with producer.connection._reraise_as_library_errors():
+                celery.amqp.send_task_message(
+                    producer,
+                    job.task,
+                    message,
+                    headers={**headers, "job_attempt": job.attempt, "job_max_retries": extra.get("max_retries")},
+                    priority=self._on_the_wire(job.priority),
+                    # One new try, at once: a pooled connection may be a dead one. Longer outages are the dispatcher's.
+                    retry=True,
+                    retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
+                    **self._destination(job, extra),
+                    **({"compression": extra["compression"]} if extra.get("compression") else {}),
+                )
+
+    def depth(self, queue: str) -> int:
+        """Return how many messages wait in a queue of the broker. Raises BrokerUnavailable."""
+        try:
+            with self._producers().connections.acquire(block=True, timeout=self._timeout) as connection:
+                with connection._reraise_as_library_errors(), connection.channel() as channel:
+                    try:
+                        found: int = channel.queue_declare(queue, passive=True).message_count
+                    except connection.channel_errors:
+                        return 0  # Redis drops an empty queue; RabbitMQ has not made it yet
+                    return found
+        except (OperationalError, OSError) as error:
+            raise BrokerUnavailable(_one_line(error)) from error
+
+    @staticmethod
+    def _destination(job: Outgoing, extra: dict[str, Any]) -> dict[str, Any]:
+        if extra.get("exchange"):
+            return {"exchange": extra["exchange"], "routing_key": extra.get("routing_key")}
+        return {"queue": job.queue}
+
+    def _on_the_wire(self, priority: int) -> int:
+        """Turn the number over for Redis, where 0 comes first; for us and for RabbitMQ 9 does."""
+        return HIGHEST_PRIORITY - priority if self._counts_down() else priority
+
+    def _counts_down(self) -> bool:
+        driver: str = self._producers().connections.connection.transport.driver_type
+        return driver == "redis"
+
+    def _producers(self) -> ProducerPool:
+        """Return this process's pool; connections made before a fork are the parent's."""
+        if self._pool is None or self._pool_pid != os.getpid():
+            with self._lock:
+                self._pool, self._pool_pid = producers[self._connection()], os.getpid()
+        return self._pool
+
+    def _connection(self) -> Connection:
+        options = dict(self._celery.conf.broker_transport_options)
+        options |= {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
+        connection: Connection = self._celery.connection_for_write(
+            connect_timeout=self._timeout, transport_options=options
+        )
+        return connection
+
+
+def _name_of(exchange: Any) -> str | None:
+    return getattr(exchange, "name", exchange)
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,148 @@
+"""Every send becomes a row first. `TaskCelery.send_task` ends here, and with it every producer in Python."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import Ignore
+from celery.result import AsyncResult
+from dateutil.parser import isoparse
+from flask import Flask
+from kombu import Queue
+from kombu.utils.functional import maybe_list
+
+from ..context import app_context
+from ..jobs import service
+from ..jobs.submission import Submission
+from . import codec
+from .request import attempt_of
+
+#: Options of `apply_async` that travel in the row's `message` under their own names.
+CARRIED = (
+    "chain",
+    "chord",
+    "compression",
+    "exchange",
+    "group_index",
+    "ignore_result",
+    "max_retries",
+    "replaced_task_nesting",
+    "reply_to",
+    "routing_key",
+    "shadow",
+    "soft_time_limit",
+    "stamped_headers",
+    "time_limit",
+)
+
+
+def send(
+    celery: Celery,
+    name: str,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    *,
+    result_cls: Any = None,
+    add_to_parent: bool = True,
+    **options: Any,
+) -> AsyncResult:
+    """Accept a job and publish it, or move the running job on when it is itself being sent again.
+
+    Takes the options of `Task.apply_async`, and `tags` (strings) and `max_retries` besides.
+    Raises JobExists when the id belongs to another job, ValueNotStorable for arguments that aren't JSON or too large.
+    """
+    flask_app: Flask = celery.flask_app  # type: ignore[attr-defined]
+    current = celery.current_worker_task
+    running = current.request if current is not None else None
+    submission = _submission(celery, name, args, kwargs, running, options)
+    with app_context(flask_app):
+        if running is not None and submission.id == running.id and not running.is_eager and "blocked" not in running.__dict__:
+            if not service.requeue(running.id, attempt_of(running), submission):
+                raise Ignore(f"attempt {attempt_of(running)} of {running.id} was given up; it can't be sent again")
+            job_id = running.id
+        else:
+            job_id = service.submit(submission, same_is_fine=True).id
+    result: AsyncResult = (result_cls or celery.AsyncResult)(job_id)
+    result.ignored = bool(submission.message.get("ignore_result"))
+    if add_to_parent and current is not None:
+        current.add_trail(result)
+    return result
+
+
+def _submission(
+    celery: Celery,
+    name: str,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    running: Any,
+    options: dict[str, Any],
+) -> Submission:
+    if args is not None and not isinstance(args, list | tuple):
+        raise TypeError("task args must be a list or tuple")
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise TypeError("task keyword arguments must be a mapping")
+    parent_id, root_id = options.get("parent_id"), options.get("root_id")
+    if running is not None:
+        parent_id = parent_id or running.id
+        root_id = root_id or running.root_id or running.id
+    queue = options.get("queue")
+    if isinstance(queue, Queue):
+        celery.amqp.queues.select_add(queue) if queue.name not in celery.amqp.queues else None
+        queue = queue.name
+    now = datetime.now(UTC)
+    return Submission(
+        task=name,
+        args=codec.dumps(list(args or ()), "the arguments"),
+        kwargs=codec.dumps(dict(kwargs or {}), "the keyword arguments"),
+        id=options.get("task_id"),
+        queue=queue,
+        priority=options.get("priority"),
+        due_at=_moment(options.get("eta"), options.get("countdown"), now, celery),
+        expires_at=_moment(options.get("expires"), None, now, celery),
+        tags=tuple(options.get("tags") or ()),
+        parent_id=parent_id,
+        root_id=root_id,
+        group_id=options.get("group_id"),
+        retries=options.get("retries") or 0,
+        message=_message(options, running),
+    )
+
+
+def _message(options: Mapping[str, Any], running: Any) -> dict[str, Any]:
+    """Keep what else the message must carry, so that it can be made again from the row alone."""
+    message = {key: options[key] for key in CARRIED if options.get(key)}
+    for key in ("link", "link_error"):
+        if options.get(key):
+            message[key] = maybe_list(options[key])
+    headers = {key: value for key, value in (options.get("headers") or {}).items() if not key.startswith("job_")}
+    for stamp in options.get("stamped_headers") or ():
+        headers[stamp] = options.get(stamp)
+    if headers:
+        message["headers"] = headers
+    if running is not None and options.get("task_id") == running.id and getattr(running, "job_max_retries", None) is not None:
+        message.setdefault("max_retries", running.job_max_retries)
+    return message and _plain(message)
+
+
+def _plain(message: dict[str, Any]) -> dict[str, Any]:
+    """Turn signatures and Celery's other mappings into what JSON gives back, once, here."""
+    plain: dict[str, Any] = codec.loads(codec.dumps(message, "the message"))
+    return plain
+
+
+def _moment(value: Any, countdown: float | None, now: datetime, celery: Celery) -> datetime | None:
+    """Turn what Celery accepts as a time (datetime, ISO text, seconds from now) into an aware datetime."""
+    if countdown is not None and not value:
+        value = countdown
+    if value is None:
+        return None
+    if isinstance(value, int | float):
+        return now + timedelta(seconds=value)
+    if isinstance(value, timedelta):
+        return now + value
+    moment = isoparse(value) if isinstance(value, str) else value
+    if moment.tzinfo is None:
+        # Celery reads naive times in its configured zone.
+        moment = moment.replace(tzinfo=celery.timezone)
+    return moment.astimezone(UTC)

@@ -1,0 +1,150 @@
+"""The Task base class of every task: claim before start, run inside the Flask app, obey the job's own retry limit."""
+
+import logging
+from typing import Any
+
+import celery
+from celery.canvas import Signature
+from celery.exceptions import Ignore
+from celery.result import ResultBase
+from flask import Flask
+from sqlalchemy import Engine
+
+from ..context import app_context
+from ..jobs import faults, queries, transitions
+from ..jobs.ids import new_id
+from ..jobs.service import JobRuntime, replacing, utcnow
+from ..jobs.states import State, is_waiting
+from . import adopt, codec, identity
+from .patience import insist
+from .progress import Reporter
+from .request import attempt_of
+
+logger = logging.getLogger(__name__)
+
+
+class JobSignature(Signature):
+    """A signature that freezes to a time-ordered id."""
+
+    def freeze(self, _id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Give the signature its id, as Celery does, but ours."""
+        if "task_id" not in self.options and _id is None:
+            _id = new_id()
+        return super().freeze(_id, *args, **kwargs)
+
+    _freeze = freeze
+
+    def clone(self, *args: Any, **kwargs: Any) -> Signature:
+        """Copy the signature; Celery's own copy would be a plain one."""
+        return JobSignature(super().clone(*args, **kwargs), app=self._app)
+
+
+class JobTask(celery.Task):
+    """Base of all tasks of the app.
+
+    Celery calls `before_start` and `__call__` in the process that runs the task. A task class that overrides
+    `before_start` should call up, so that a duplicate message is dropped before its own code runs; if it doesn't, `__call__`
+    claims.
+    """
+
+    Strategy = "task_app.mirror.strategy:default"
+    #: Set False to keep a task from being submitted or listed by the HTTP API.
+    public = True
+    # Errors and retries are recorded also for tasks whose result nobody wants.
+    store_errors_even_if_ignored = True
+
+    @property
+    def flask_app(self) -> Flask:
+        """The Flask app that this task belongs to."""
+        app: Flask = self.app.flask_app
+        return app
+
+    def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Signature:
+        """Return a signature of this task (Celery's documented way to `s()`, `si()`, `subtask()`)."""
+        starkwargs.setdefault("app", self.app)
+        return JobSignature(self, args, *starargs, **starkwargs)
+
+    subtask = signature
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Claim the job. Raises Ignore when there is nothing to claim."""
+        self._claim_once()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task inside the app context. A direct call is a plain function call."""
+        request = self.request
+        if request.called_directly:
+            with app_context(self.flask_app):
+                return super().__call__(*args, **kwargs)
+        if request.is_eager:
+            with app_context(self.flask_app):
+                return self.run(*args, **kwargs)
+        self._claim_once()
+        with self.flask_app.app_context(), Reporter.for_request(request, self.flask_app):
+            value = self.run(*args, **kwargs)
+        if not self.ignore_result and not request.ignore_result:
+            # Here, not when the outcome is stored: a result that can't be kept must fail the job before its chain goes on.
+            stored = value.as_tuple() if isinstance(value, ResultBase) else value
+            request.job_result = codec.dumps(stored, "the result", self.flask_app.config["JOB_RESULT_LIMIT"])
+        return value
+
+    def retry(self, *args: Any, max_retries: int | None = None, **kwargs: Any) -> Any:
+        """Retry as Celery does; `max_retries` given at submission wins over the task's own."""
+        if max_retries is None:
+            max_retries = getattr(self.request, "job_max_retries", None)
+        return super().retry(*args, max_retries=max_retries, **kwargs)
+
+    def on_replace(self, sig: Signature) -> Any:
+        """Let the job wait, under its id, for what takes its place."""
+        request = self.request
+        if request.is_eager:
+            return super().on_replace(sig)
+        with app_context(self.flask_app), replacing(request.id, attempt_of(request)):
+            request.blocked = True
+            sig.delay()
+        raise Ignore("Replaced by new task")
+
+    # -- claiming ------------------------------------------------------------------------------------------------
+
+    def _claim_once(self) -> None:
+        request = self.request
+        if request.called_directly or request.is_eager or getattr(request, "claimed", False):
+            return
+        runtime: JobRuntime = self.flask_app.extensions["jobs"]
+        insist(lambda: self._claim(runtime.engine, request), f"the claim of {request.id}")
+        request.claimed = True
+
+    def _claim(self, engine: Engine, request: Any) -> None:
+        job_id, attempt = request.id, attempt_of(request)
+        with engine.connect() as connection:
+            for _ in range(2):
+                now = utcnow()
+                if transitions.claim(
+                    connection, job_id, attempt, worker=request.hostname, worker_id=identity.worker_id(), now=now
+                ):
+                    request.started_at = now
+                    return
+                found = queries.row(connection, job_id, "state", "attempt", "expires_at", "worker_id")
+                if found is not None:
+                    break
+                # A foreign producer's message that its strategy could not adopt.
+                adopt.from_request(connection, self.name, request)
+            assert found is not None
+            self._refused(connection, found, job_id, attempt)
+
+    def _refused(self, connection: Any, found: Any, job_id: str, attempt: int) -> None:
+        if is_waiting(found["state"]) and found["attempt"] == attempt:
+            # Waiting and ours, so only its expiry can have kept it from us.
+            expired = faults.revoked("expired")
+            transitions.end_badly(connection, job_id, attempt, state=State.REVOKED, error=expired, now=utcnow())
+            raise Ignore(f"job {job_id} has expired")
+        logger.info(
+            "dropped a message for attempt %d of job %s: it is %s, attempt %d",
+            attempt,
+            job_id,
+            found["state"],
+            found["attempt"],
+        )
+        raise Ignore("duplicate or stale message")
+
+
