@@ -21,7 +21,7 @@ class TaskCelery(Celery):
 
     flask_app: Flask
 
-    def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> AsyncResult:  # type: ignore[override]
+    def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> AsyncResult:
         """Accept a job by the name of its task; everything that sends tasks ends here."""
         for never in ("producer", "publisher", "connection", "router", "task_type", "route_name"):
             options.pop(never, None)
@@ -31,7 +31,8 @@ class TaskCelery(Celery):
         """Name a task that was not given a name (Celery's documented hook)."""
         if module in SHORT_NAMES or module.startswith(tuple(f"{package}." for package in SHORT_NAMES)):
             return name
-        return super().gen_task_name(name, module)
+        full_name: str = super().gen_task_name(name, module)
+        return full_name
 
 
 def celery_init_app(app: Flask) -> Celery:

@@ -1,7 +1,8 @@
 """How the kernel talks to the database: its own engine, one statement one transaction.
 
 The moves of a job are single guarded statements, so they run in autocommit mode: one round trip each, and nothing of a
-task author's own transaction can be committed or rolled back with them. What needs several statements uses `transaction`.
+task author's own transaction can be committed or rolled back with them. What needs several statements uses
+`transaction`.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Errors as the job table keeps them: a dict of type, module, args, message and traceback.
 
-Type, module and args are what Celery needs to build the exception again for `AsyncResult.get()`; message and traceback are
-what people read.
+Type, module and args are what Celery needs to build the exception again for `AsyncResult.get()`; message and
+traceback are what people read.
 """
 
 from typing import Any

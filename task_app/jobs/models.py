@@ -34,9 +34,9 @@ class Job(Model):
     error_type: Mapped[str | None] = mapped_column(Name)
     error: Mapped[str | None] = mapped_column(LongText)  # JSON object: type, module, args, message, traceback
     history: Mapped[str | None] = mapped_column(LongText)  # earlier attempts: one JSON object per line
-    children: Mapped[str | None] = mapped_column(LongText)  # JSON: results of the jobs this one sent, as Celery's tuples
+    children: Mapped[str | None] = mapped_column(LongText)  # JSON: results of what it sent, as Celery's tuples
     tags: Mapped[str | None] = mapped_column(LongText)  # JSON array
-    message: Mapped[str | None] = mapped_column(LongText)  # JSON: what else its message carries (links, chain, limits …)
+    message: Mapped[str | None] = mapped_column(LongText)  # JSON: what else its message carries (chain, limits …)
     worker: Mapped[str | None] = mapped_column(Name)
     worker_id: Mapped[str | None] = mapped_column(JobId)
     parent_id: Mapped[str | None] = mapped_column(JobId)
@@ -127,7 +127,7 @@ class Worker(Model):
     concurrency: Mapped[int]
     queues: Mapped[str] = mapped_column(LongText)  # JSON array
     running: Mapped[str] = mapped_column(LongText)  # JSON array of job ids in the pool
-    prefetched: Mapped[str] = mapped_column(LongText)  # JSON array of job ids taken from the broker, not yet in the pool
+    prefetched: Mapped[str] = mapped_column(LongText)  # JSON array: taken from the broker, not yet in the pool
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     heartbeat_at: Mapped[datetime] = mapped_column(UtcDateTime)  # by the database's clock
     stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -53,7 +53,12 @@ def page(
         tag = JobTag.__table__.c
         statement = statement.join(JobTag, tag.job_id == _c.id).where(tag.tag == wanted.tag)
         created, key = tag.created_at, tag.job_id
-    for column, value in ((_c.state, wanted.status), (_c.task, wanted.task), (_c.queue, wanted.queue), (_c.worker, wanted.worker)):
+    for column, value in (
+        (_c.state, wanted.status),
+        (_c.task, wanted.task),
+        (_c.queue, wanted.queue),
+        (_c.worker, wanted.worker),
+    ):
         if value is not None:
             statement = statement.where(column == value)
     if wanted.created_after is not None:
@@ -62,7 +67,9 @@ def page(
         statement = statement.where(created < wanted.created_before)
     if after is not None:
         # The first condition is implied by the second; it is what every database can turn into an index range.
-        statement = statement.where(created <= after[0], or_(created < after[0], and_(created == after[0], key < after[1])))
+        statement = statement.where(
+            created <= after[0], or_(created < after[0], and_(created == after[0], key < after[1]))
+        )
     statement = statement.order_by(created.desc(), key.desc()).limit(limit)
     return [JobView.from_row(row) for row in connection.execute(statement).mappings()]
 
@@ -148,10 +155,7 @@ def anything_due(connection: Connection, now: datetime) -> bool:
 def due(connection: Connection, now: datetime, limit: int) -> list[Outgoing]:
     """Return unpublished jobs whose time has come, most urgent first; locks them where the database can."""
     statement = (
-        _OUTGOING.where(_c.dispatch_at <= now)
-        .order_by(_c.dispatch_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+        _OUTGOING.where(_c.dispatch_at <= now).order_by(_c.dispatch_at).limit(limit).with_for_update(skip_locked=True)
     )
     found = [Outgoing(**row) for row in connection.execute(statement).mappings()]
     return sorted(found, key=lambda job: -job.priority)  # stable: older first within a priority
@@ -181,9 +185,9 @@ def held_job(connection: Connection, job_id: str) -> Held | None:
 
 def held_by(connection: Connection, worker_ids: Sequence[str], limit: int) -> list[Held]:
     """Return running jobs of these workers."""
-    statement = _HELD.where(
-        _c.worker_id.in_(worker_ids), _c.finished_at.is_(None), _c.state.not_in(WAITING)
-    ).limit(limit)
+    statement = _HELD.where(_c.worker_id.in_(worker_ids), _c.finished_at.is_(None), _c.state.not_in(WAITING)).limit(
+        limit
+    )
     return [Held(**row) for row in connection.execute(statement).mappings()]
 
 
@@ -219,6 +223,5 @@ def workers(connection: Connection) -> list[RowMapping]:
 
 def count_by_state(connection: Connection) -> dict[str, int]:
     """Count all jobs by state. Reads the whole state index: for tools and tests, not for pages."""
-    return {state: n for state, n in connection.execute(select(_c.state, func.count()).group_by(_c.state))}
-
-
+    found = connection.execute(select(_c.state, func.count()).group_by(_c.state))
+    return {row[0]: row[1] for row in found}

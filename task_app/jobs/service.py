@@ -1,6 +1,7 @@
 """What one can do to jobs. Every door (HTTP, command line, Celery's own calls) comes through here.
 
-Functions need an app context. Each commits what it does before it returns: a job that `submit` has returned is in the table.
+Functions need an app context. Each commits what it does before it returns: a job that `submit` has returned is in the
+table.
 """
 
 import json
@@ -100,7 +101,10 @@ def submit(submission: Submission, *, same_is_fine: bool = False) -> JobView:
         if same_is_fine and _unblock(values):
             return get(job_id)
         job = _existing(job_id)
-        if not (same_is_fine and (job.task, job.args_json, job.kwargs_json) == (values["task"], values["args"], values["kwargs"])):
+        if not (
+            same_is_fine
+            and (job.task, job.args_json, job.kwargs_json) == (values["task"], values["args"], values["kwargs"])
+        ):
             raise JobExists(job_id) from None
         return job
     _publish_if_due(values)
@@ -151,7 +155,9 @@ def _row(submission: Submission, alarm: timedelta) -> dict[str, Any]:
     here = runtime()
     size = len(submission.args) + len(submission.kwargs)
     if size > here.arguments_limit:
-        raise ValueNotStorable(f"the arguments are {size} bytes of JSON; the limit is {here.arguments_limit} (JOB_ARGUMENTS_LIMIT)")
+        raise ValueNotStorable(
+            f"the arguments are {size} bytes of JSON; the limit is {here.arguments_limit} (JOB_ARGUMENTS_LIMIT)"
+        )
     if here.publisher is not None:
         submission = here.publisher.route(submission)
     now = utcnow()
@@ -229,8 +235,8 @@ def _publish(job: Outgoing) -> dict[str, Any]:
 def dispatch(limit: int = 200, lease: timedelta = timedelta(seconds=30)) -> int:
     """Publish jobs that are due and not on the broker; return how many were. Any number of callers may run at once.
 
-    The rows are leased first, so that no lock is held while messages are sent. If this process dies meanwhile, the lease
-    runs out and another dispatcher sends them again; the fence makes doubles harmless.
+    The rows are leased first, so that no lock is held while messages are sent. If this process dies meanwhile, the
+    lease runs out and another dispatcher sends them again; the fence makes doubles harmless.
     """
     here = runtime()
     if here.publisher is None:
@@ -350,8 +356,8 @@ def requeue(job_id: str, attempt: int, submission: Submission) -> bool:
 def replacing(job_id: str, attempt: int) -> Iterator[None]:
     """Send, inside this block, what takes the place of the running attempt (`Task.replace`).
 
-    The job waits under its id for the last of the replacements. Should this process die half way, the alarm rings and the
-    task runs once more.
+    The job waits under its id for the last of the replacements. Should this process die half way, the alarm rings and
+    the task runs once more.
     """
     here = runtime()
     with here.engine.connect() as connection:
@@ -379,7 +385,9 @@ def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int)
             )
             return State.REVOKED if moved else None
         if job.rescues >= max_rescues:
-            fault = faults.worker_lost(f"given up: {job.rescues + 1} attempts were lost with their worker; the last: {reason}")
+            fault = faults.worker_lost(
+                f"given up: {job.rescues + 1} attempts were lost with their worker; the last: {reason}"
+            )
             moved = transitions.end_badly(connection, job_id, attempt, state=State.FAILURE, error=fault, now=now)
             return State.FAILURE if moved else None
         fault = faults.worker_lost(reason)

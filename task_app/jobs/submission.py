@@ -10,7 +10,8 @@ class Submission:
     """A request to run a task, complete enough to make its row and, later and repeatedly, its message.
 
     `args` and `kwargs` are JSON texts already, because the row keeps them to the letter. `queue` and `priority` left
-    None are decided by the routing of the task. `message` holds whatever else the Celery message carries, as JSON values.
+    None are decided by the routing of the task. `message` holds whatever else the Celery message carries, as JSON
+    values.
     """
 
     task: str

@@ -10,7 +10,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, ColumnElement, Update, bindparam, case, delete, func, insert, literal, or_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    update,
+)
 from sqlalchemy.sql.elements import KeyedColumnElement
 
 from .models import Job, JobTag
@@ -22,8 +35,10 @@ from .view import timestamp
 HISTORY_LIMIT = 64_000
 
 _c = Job.__table__.c
-_waiting = _c.state.in_(WAITING)
-_running = _c.finished_at.is_(None) & _c.state.not_in(WAITING)
+# Spelled out instead of IN: drivers can't run a list of parameter sets against a list that expands.
+_waiting = or_(*(_c.state == state for state in WAITING))
+_final = or_(*(_c.state == state for state in FINAL))
+_running = and_(_c.finished_at.is_(None), *(_c.state != state for state in WAITING))
 _unfinished = _c.finished_at.is_(None)
 
 
@@ -110,17 +125,15 @@ _UNPUBLISHED = _move(
 )
 
 
-def mark_publish_failed(connection: Connection, jobs: Sequence[tuple[str, int]], reason: str, again_at: datetime) -> None:
+def mark_publish_failed(
+    connection: Connection, jobs: Sequence[tuple[str, int]], reason: str, again_at: datetime
+) -> None:
     """The broker could not be reached; look at these (id, attempt) pairs again then."""
     params = [{"job_id": i, "of_attempt": a, "reason": reason, "again_at": again_at} for i, a in jobs]
     connection.execute(_UNPUBLISHED, params)
 
 
-_LEASED = (
-    update(Job)
-    .where(*_this(), _c.dispatch_at.is_not(None))
-    .values(dispatch_at=bindparam("until"))
-)
+_LEASED = update(Job).where(*_this(), _c.dispatch_at.is_not(None)).values(dispatch_at=bindparam("until"))
 
 
 def lease_for_dispatch(connection: Connection, jobs: Sequence[tuple[str, int]], until: datetime) -> None:
@@ -128,9 +141,7 @@ def lease_for_dispatch(connection: Connection, jobs: Sequence[tuple[str, int]], 
     connection.execute(_LEASED, [{"job_id": job_id, "of_attempt": attempt, "until": until} for job_id, attempt in jobs])
 
 
-_AGAIN = _move(
-    *_this(), _waiting, _c.published_at.is_not(None), published_at=None, dispatch_at=bindparam("now")
-)
+_AGAIN = _move(*_this(), _waiting, _c.published_at.is_not(None), published_at=None, dispatch_at=bindparam("now"))
 
 
 def publish_again(connection: Connection, job_id: str, attempt: int, now: datetime) -> bool:
@@ -178,7 +189,7 @@ def report(connection: Connection, job_id: str, attempt: int, *, state: str, met
     return _moved(connection, _REPORT, job_id=job_id, of_attempt=attempt, to_state=state, meta=meta)
 
 
-_FINISH = {"finished_at": bindparam("now"), "dispatch_at": None}
+_FINISH: dict[str, Any] = {"finished_at": bindparam("now"), "dispatch_at": None}
 
 _SUCCEED = _move(
     *_this(),
@@ -254,7 +265,7 @@ def _wait_again(*where: ColumnElement[bool], **values: Any) -> Update:
 
 #: What a new message for an old id may change.
 REWRITABLE = ("task", "args", "kwargs", "queue", "priority", "retries", "due_at", "expires_at", "group_id", "message")
-_REWRITTEN = {name: bindparam(f"new_{name}") for name in REWRITABLE}
+_REWRITTEN: dict[str, Any] = {name: bindparam(f"new_{name}") for name in REWRITABLE}
 
 _REQUEUE = _wait_again(*_this(), _running, state=State.RETRY, **_REWRITTEN)
 
@@ -347,7 +358,7 @@ def rescue(
 
 _RUN_AGAIN = _wait_again(
     *_this(),
-    _c.state.in_(FINAL),
+    _final,
     state=State.PENDING,
     args=bindparam("new_args"),
     kwargs=bindparam("new_kwargs"),
@@ -410,9 +421,7 @@ def cancel_running(connection: Connection, job_id: str, *, now: datetime) -> boo
 
 def forget(connection: Connection, job_id: str) -> bool:
     """Drop the result of an ended job; the job itself stays on record."""
-    statement = _move(
-        *_this(attempt=False), _c.state.in_(FINAL), result=None, children=None, forgotten=True
-    )
+    statement = _move(*_this(attempt=False), _final, result=None, children=None, forgotten=True)
     return _moved(connection, statement, job_id=job_id)
 
 

@@ -55,7 +55,7 @@ class JobView:
     finished_at: datetime | None = None
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> "JobView":
+    def from_row(cls, row: Mapping[Any, Any]) -> "JobView":
         """Make the view of a row, whole or freshly inserted (missing columns are NULL)."""
         return cls(**{name: row[column] for name, column in VIEW_COLUMNS.items() if column in row})
 
@@ -104,11 +104,7 @@ class JobView:
         """
         meta = self.meta if isinstance(self.meta, dict) else {}
         current, total, message = meta.get("current"), meta.get("total"), meta.get("message")
-        percent: float | None = None
-        if self.state == State.SUCCESS:
-            percent = 100.0
-        elif _is_number(current) and _is_number(total) and total > 0:
-            percent = round(min(100.0, max(0.0, 100.0 * current / total)), 1)
+        percent = 100.0 if self.state == State.SUCCESS else _percent(current, total)
         return {"current": current, "total": total, "percent": percent, "message": message}
 
     @cached_property
@@ -143,9 +139,13 @@ class JobView:
 
 #: Field of the view → column of the table.
 VIEW_COLUMNS = {
-    field.name: field.name.removesuffix("_json") if field.name.endswith("_json") else field.name for field in fields(JobView)
+    field.name: field.name.removesuffix("_json") if field.name.endswith("_json") else field.name
+    for field in fields(JobView)
 }
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _percent(current: Any, total: Any) -> float | None:
+    numbers = [value for value in (current, total) if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < 2 or total <= 0:
+        return None
+    return float(round(min(100.0, max(0.0, 100.0 * current / total)), 1))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection, insert, or_, select, update
 
@@ -65,16 +65,16 @@ def say_goodbye(connection: Connection, worker_id: str) -> None:
 def gone(connection: Connection, timeout: timedelta) -> list[str]:
     """Return workers that said goodbye or whose heartbeat is older than `timeout`."""
     cutoff = database_time(connection) - timeout
-    return list(connection.execute(select(_c.id).where(or_(_c.heartbeat_at < cutoff, _c.stopped_at.is_not(None)))).scalars())
+    return list(
+        connection.execute(select(_c.id).where(or_(_c.heartbeat_at < cutoff, _c.stopped_at.is_not(None)))).scalars()
+    )
 
 
-def held_by_the_living(connection: Connection, timeout: timedelta) -> tuple[set[str], datetime | None]:
-    """Return the job ids that living workers hold, and the oldest of their heartbeats."""
+def held_by_the_living(connection: Connection, timeout: timedelta) -> set[str]:
+    """Return the job ids that living workers run or have prefetched."""
     cutoff = database_time(connection) - timeout
-    alive = select(_c.running, _c.prefetched, _c.heartbeat_at).where(_c.heartbeat_at >= cutoff, _c.stopped_at.is_(None))
+    alive = select(_c.running, _c.prefetched).where(_c.heartbeat_at >= cutoff, _c.stopped_at.is_(None))
     held: set[str] = set()
-    oldest: datetime | None = None
     for row in connection.execute(alive):
         held.update(json.loads(row.running), json.loads(row.prefetched))
-        oldest = row.heartbeat_at if oldest is None else min(oldest, row.heartbeat_at)
-    return held, oldest
+    return held

@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 class Canceller:
     """Terminates jobs of this worker whose cancel was asked for more than `CANCEL_GRACE` seconds ago.
 
-    Until then a task can end by itself: `report_progress` raises in it. Pools other than prefork can't terminate a task; there
-    the job ends when the task next reports or returns.
+    Until then a task can end by itself: `report_progress` raises in it. Pools other than prefork can't terminate a
+    task; there the job ends when the task next reports or returns.
     """
 
     name = "canceller"

@@ -1,4 +1,4 @@
-"""Puts due, unpublished jobs on the broker: delays, retries, outages and crashed submits all wait in the table for it."""
+"""Puts due, unpublished jobs on the broker: delays, retries, outages and crashed submits wait in the table for it."""
 
 from flask import Flask
 

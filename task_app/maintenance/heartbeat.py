@@ -7,10 +7,10 @@ from typing import Any
 from celery.worker import state
 from flask import Flask
 
-from ..version import __version__
 from ..jobs import workers
 from ..jobs.service import runtime
 from ..jobs.workers import WorkerCard
+from ..version import __version__
 
 
 class Heartbeat:

@@ -14,8 +14,8 @@ BATCH = 500
 class Rescuer:
     """Looks for running jobs of workers that are gone, and for published jobs that are nowhere.
 
-    A job is nowhere when it was published a while ago, no living worker holds it and the broker's queue is empty, twice in a
-    row. Being wrong is harmless: a second message finds nothing to claim.
+    A job is nowhere when it was published a while ago, no living worker holds it and the broker's queue is empty,
+    twice in a row. Being wrong is harmless: a second message finds nothing to claim.
     """
 
     name = "rescuer"
@@ -42,10 +42,11 @@ class Rescuer:
 
     def _find_lost_messages(self) -> None:
         publisher = runtime().publisher
-        assert publisher is not None
+        if publisher is None:
+            return
         with runtime().engine.connect() as connection:
             unclaimed = queries.published_before(connection, utcnow() - self._patience, BATCH)
-            held, _ = workers.held_by_the_living(connection, self._timeout) if unclaimed else (set(), None)
+            held = workers.held_by_the_living(connection, self._timeout) if unclaimed else set()
         missing = [job for job in unclaimed if job[0] not in held]
         try:
             empty = {queue for queue in {job[2] for job in missing} if publisher.depth(queue) == 0}

@@ -18,7 +18,7 @@ class Service(Protocol):
     interval: float  # seconds between two runs
 
     def run(self) -> None:
-        """Do what there is to do now, inside the app context. Must be safe to run anywhere, any time, at the same time."""
+        """Do what there is to do now, inside the app context; safe to run anywhere and at the same time."""
 
 
 class Runner:

@@ -19,8 +19,8 @@ from .runner import Runner
 class MaintenanceStep(bootsteps.StartStopStep):
     """Runs the services in the worker's parent process, each in a thread.
 
-    They start after the pool has forked. They stop when the worker has shut down, not when this step is told to: a worker that
-    waits for its last jobs must go on beating, or they would be taken from it.
+    They start after the pool has forked. They stop when the worker has shut down, not when this step is told to: a
+    worker that waits for its last jobs must go on beating, or they would be taken from it.
     """
 
     requires = ("celery.worker.components:Pool",)

@@ -78,7 +78,7 @@ def from_message(connection: Connection, celery: Celery, message: Any) -> dateti
 
 
 def from_outcome(connection: Connection, job_id: str, request: Any) -> None:
-    """Make the row of a job that ends before it was ever sent: a later step of a failed chain, the body of a failed chord."""
+    """Make the row of a job that ends before it was sent: a later step of a failed chain, a failed chord's body."""
     _insert(
         connection,
         job_id,

@@ -1,7 +1,7 @@
 """Celery's result backend is the job table: every state Celery records is a guarded move of the row.
 
-Celery writes some states outside the app context and some from the worker's parent process, so everything here works on the
-kernel's engine and needs no context.
+Celery writes some states outside the app context and some from the worker's parent process, so everything here works
+on the kernel's engine and needs no context.
 """
 
 import json
@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
-from celery import Celery, states
+from celery import Celery, exceptions, states
 from celery.app.backends import by_url
 from celery.backends.base import BaseBackend, _create_chord_error_with_cause
 from celery.canvas import maybe_signature
-from celery.exceptions import NotRegistered, TaskRevokedError, TimeoutError
 from celery.result import GroupResult, allow_join_result, result_from_tuple
 from flask import Flask
 from sqlalchemy import Connection, Engine
@@ -38,7 +37,8 @@ FIRST_LOOK = 0.01
 class JobBackend(BaseBackend):
     """Reads and writes results in the job table.
 
-    Where the app also names a result backend (`CELERY_RESULT_BACKEND`), results are written there as well, after the row.
+    Where the app also names a result backend (`CELERY_RESULT_BACKEND`), results are written there as well, after the
+    row.
     """
 
     # Rows are kept by the retention of jobs, not by `result_expires`.
@@ -47,7 +47,7 @@ class JobBackend(BaseBackend):
 
     def __init__(self, app: Celery, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
-        self._flask_app: Flask = app.flask_app  # type: ignore[attr-defined]
+        self._flask_app: Flask = app.flask_app
         url: str | None = self._flask_app.config["RESULT_BACKEND_URL"]
         self._second: BaseBackend | None = _build(app, url) if url else None
 
@@ -117,7 +117,7 @@ class JobBackend(BaseBackend):
         if not moved:
             logger.warning("refused %s for job %s: that attempt is over", state, task_id)
         elif self._second is not None:
-            self._store_in_second(task_id, result, state, traceback, request)
+            self._store_in(self._second, task_id, result, state, traceback, request)
         return result
 
     def _move(
@@ -161,10 +161,12 @@ class JobBackend(BaseBackend):
         about: Any,
     ) -> bool:
         if isinstance(exc, JobCancelled):
-            state, exc, traceback = State.REVOKED, TaskRevokedError("cancelled"), None
+            state, exc, traceback = State.REVOKED, exceptions.TaskRevokedError("cancelled"), None
         fault = self._fault(exc, traceback)
         children = self._children(about)
-        if transitions.end_badly(connection, job_id, attempt, state=state, error=fault, children=children, now=utcnow()):
+        if transitions.end_badly(
+            connection, job_id, attempt, state=state, error=fault, children=children, now=utcnow()
+        ):
             return True
         if queries.row(connection, job_id, "id") is not None:
             return False
@@ -223,10 +225,11 @@ class JobBackend(BaseBackend):
         plain = json.loads(codec.dumps(args, "the error"))
         return faults.fault(described["exc_type"], described["exc_module"], plain, message, traceback)
 
-    def _store_in_second(self, task_id: str, result: Any, state: str, traceback: str | None, request: Any) -> None:
-        assert self._second is not None
+    def _store_in(
+        self, second: BaseBackend, task_id: str, result: Any, state: str, traceback: str | None, request: Any
+    ) -> None:
         try:
-            self._second.store_result(task_id, result, state, traceback=traceback, request=request)
+            second.store_result(task_id, result, state, traceback=traceback, request=request)
         except Exception:
             # The row is the truth and it is written; the copy is a courtesy.
             logger.exception("could not copy %s of %s to the result backend", state, task_id)
@@ -276,7 +279,12 @@ class JobBackend(BaseBackend):
         }
 
     def wait_for(
-        self, task_id: str, timeout: float | None = None, interval: float = 0.5, no_ack: bool = True, on_interval: Any = None
+        self,
+        task_id: str,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_interval: Any = None,
     ) -> dict[str, Any]:
         """Wait for a job to end; look often at first, then every `interval` seconds.
 
@@ -292,7 +300,7 @@ class JobBackend(BaseBackend):
                 on_interval()
             left = float("inf") if deadline is None else deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError("The operation timed out.")
+                raise exceptions.TimeoutError("The operation timed out.")
             time.sleep(min(pause, left))
             pause = min(interval, pause * 1.5)
 
@@ -313,7 +321,11 @@ class JobBackend(BaseBackend):
         looks = 0
         while missing:
             with self._engine.connect() as connection:
-                ended = [self._meta(row) for row in queries.metas(connection, sorted(missing)) if row["state"] in READY_STATES]
+                ended = [
+                    self._meta(row)
+                    for row in queries.metas(connection, sorted(missing))
+                    if row["state"] in READY_STATES
+                ]
             for meta in ended:
                 missing.discard(meta["task_id"])
                 if on_message is not None:
@@ -323,7 +335,7 @@ class JobBackend(BaseBackend):
             if not missing or (max_iterations and looks >= max_iterations):
                 return
             if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"Operation timed out ({timeout})")
+                raise exceptions.TimeoutError(f"Operation timed out ({timeout})")
             if on_interval:
                 on_interval()
             time.sleep(interval or 0.5)
@@ -378,7 +390,7 @@ class JobBackend(BaseBackend):
         try:
             with allow_join_result():
                 results = header.join_native(timeout=self.app.conf.result_chord_join_timeout, propagate=True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a member raised is the chord's error
             self._chord_failed(header, body, error)
             return
         try:
@@ -427,8 +439,6 @@ def _message_of(exc: BaseException) -> str:
         return f"the hard time limit of {exc.args[0]} s was exceeded; the process that ran the task was killed"
     if isinstance(exc, SoftTimeLimitExceeded):
         return "the soft time limit was exceeded"
-    if isinstance(exc, NotRegistered):
+    if isinstance(exc, exceptions.NotRegistered):
         return f"the worker knows no task {exc.args[0]!r}"
     return str(exc) or type(exc).__name__
-
-

@@ -1,7 +1,7 @@
 """Writes that must not be lost wait for the database.
 
-A claim that gave up would fail the job; an outcome that gave up would be a lie. Both keep trying while the worker lives; if it
-dies trying, the job is rescued.
+A claim that gave up would fail the job; an outcome that gave up would be a lie. Both keep trying while the worker
+lives; if it dies trying, the job is rescued.
 """
 
 import logging
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy import exc
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +22,9 @@ LONGEST_PAUSE = 5.0
 
 def is_outage(error: BaseException) -> bool:
     """Say whether the database is away or busy, as opposed to having refused the statement."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(error, OperationalError | InterfaceError | TimeoutError)
+    return isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError)
 
 
 def insist(write: Callable[[], T], what: str) -> T:
@@ -37,5 +37,5 @@ def insist(write: Callable[[], T], what: str) -> T:
             if not is_outage(error):
                 raise
             logger.warning("%s waits for the database: %s", what, str(error).splitlines()[0])
-            time.sleep(pause * random.uniform(0.5, 1.0))
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads workers, hides nothing
             pause = min(LONGEST_PAUSE, pause * 2)

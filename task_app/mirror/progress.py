@@ -24,7 +24,8 @@ def report_progress(current: float, total: float | None = None, message: str | N
     """Say how far the running task is; callable as often as you like.
 
     At most one write per `PROGRESS_INTERVAL` seconds reaches the database; the last value always does, at the latest at
-    the end of that interval. Raises JobCancelled when somebody has asked to cancel the job. Outside a job it does nothing.
+    the end of that interval. Raises JobCancelled when somebody has asked to cancel the job. Outside a job it does
+    nothing.
     """
     request = current_task.request if current_task else None
     reporter: Reporter | None = getattr(request, "reporter", None)
@@ -97,5 +98,3 @@ class Reporter:
     def _store(self, meta: str) -> bool:
         with self._engine.connect() as connection:
             return transitions.report(connection, self._job_id, self._attempt, state=State.PROGRESS, meta=meta)
-
-

@@ -9,15 +9,18 @@ from typing import Any
 from celery import Celery
 from flask import Flask
 from kombu import Connection, Queue
-from kombu.exceptions import OperationalError
+from kombu.exceptions import LimitExceeded, OperationalError
 from kombu.pools import ProducerPool, producers
 
 from .. import embedded
-from ..errors import BrokerUnavailable
+from ..errors import BrokerUnavailable, ConfigurationError
 from ..jobs.submission import Outgoing, Submission
 from . import codec
 
 HIGHEST_PRIORITY = 9
+
+#: What says that the broker, or a connection to it, can't be had now.
+UNREACHABLE = (OperationalError, LimitExceeded, OSError)
 
 
 class CeleryPublisher:
@@ -42,17 +45,19 @@ class CeleryPublisher:
         if submission.queue is not None and submission.priority is not None:
             return submission
         task = self._celery.tasks.get(submission.task)
-        options = {key: value for key, value in self._options_of(task).items() if value is not None}
-        for key, value in (("queue", submission.queue), ("priority", submission.priority)):
-            if value is not None:
-                options[key] = value
+        chosen = {"queue": submission.queue, "priority": submission.priority}
+        options = _given(self._options_of(task)) | _given(chosen)
         args, kwargs = codec.loads(submission.args), codec.loads(submission.kwargs)
         routed = self._celery.amqp.router.route(options, submission.task, args, kwargs, task)
         queue: Queue | str | None = routed.get("queue")
         name = queue.name if isinstance(queue, Queue) else queue
         message = submission.message
         if name is None or routed.get("exchange"):
-            message = {**message, "exchange": _name_of(routed.get("exchange")), "routing_key": routed.get("routing_key")}
+            message = {
+                **message,
+                "exchange": _name_of(routed.get("exchange")),
+                "routing_key": routed.get("routing_key"),
+            }
         priority = routed.get("priority", self._default_priority)
         return replace(
             submission,
@@ -71,20 +76,20 @@ class CeleryPublisher:
         """Send the message of a job. Raises BrokerUnavailable within the broker timeout."""
         try:
             self._send(job)
-        except (OperationalError, OSError) as error:
+        except UNREACHABLE as error:
             if not self._flask_app.config["EMBEDDED_BROKER"]:
                 raise BrokerUnavailable(_one_line(error)) from error
             self._restart_embedded(error)
             try:
                 self._send(job)
-            except (OperationalError, OSError) as again:
+            except UNREACHABLE as again:
                 raise BrokerUnavailable(_one_line(again)) from again
 
     def _restart_embedded(self, error: Exception) -> None:
         """The embedded broker belongs to whoever needs it first, also after it was killed."""
         try:
             embedded.ensure_running(self._flask_app.instance_path)
-        except Exception as failure:
+        except (ConfigurationError, OSError) as failure:
             raise BrokerUnavailable(_one_line(failure)) from error
 
     def _send(self, job: Outgoing) -> None:
@@ -116,32 +121,37 @@ class CeleryPublisher:
             stamped_headers=stamped or None,
             **{stamp: headers.get(stamp) for stamp in stamped},
         )
-        with self._producers().acquire(block=True, timeout=self._timeout) as producer:
-            with producer.connection._reraise_as_library_errors():
-                celery.amqp.send_task_message(
-                    producer,
-                    job.task,
-                    message,
-                    headers={**headers, "job_attempt": job.attempt, "job_max_retries": extra.get("max_retries")},
-                    priority=self._on_the_wire(job.priority),
-                    # One new try, at once: a pooled connection may be a dead one. Longer outages are the dispatcher's.
-                    retry=True,
-                    retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
-                    **self._destination(job, extra),
-                    **({"compression": extra["compression"]} if extra.get("compression") else {}),
-                )
+        with (
+            self._producers().acquire(block=True, timeout=self._timeout) as producer,
+            producer.connection._reraise_as_library_errors(),
+        ):
+            celery.amqp.send_task_message(
+                producer,
+                job.task,
+                message,
+                headers={**headers, "job_attempt": job.attempt, "job_max_retries": extra.get("max_retries")},
+                priority=self._on_the_wire(job.priority),
+                # One new try, at once: a pooled connection may be a dead one. Longer outages are the dispatcher's.
+                retry=True,
+                retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
+                **self._destination(job, extra),
+                **({"compression": extra["compression"]} if extra.get("compression") else {}),
+            )
 
     def depth(self, queue: str) -> int:
         """Return how many messages wait in a queue of the broker. Raises BrokerUnavailable."""
         try:
-            with self._producers().connections.acquire(block=True, timeout=self._timeout) as connection:
-                with connection._reraise_as_library_errors(), connection.channel() as channel:
-                    try:
-                        found: int = channel.queue_declare(queue, passive=True).message_count
-                    except connection.channel_errors:
-                        return 0  # Redis drops an empty queue; RabbitMQ has not made it yet
-                    return found
-        except (OperationalError, OSError) as error:
+            with (
+                self._producers().connections.acquire(block=True, timeout=self._timeout) as connection,
+                connection._reraise_as_library_errors(),
+                connection.channel() as channel,
+            ):
+                try:
+                    found: int = channel.queue_declare(queue, passive=True).message_count
+                except connection.channel_errors:
+                    return 0  # Redis drops an empty queue; RabbitMQ has not made it yet
+                return found
+        except UNREACHABLE as error:
             raise BrokerUnavailable(_one_line(error)) from error
 
     @staticmethod
@@ -174,8 +184,13 @@ class CeleryPublisher:
         return connection
 
 
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
+
+
 def _name_of(exchange: Any) -> str | None:
-    return getattr(exchange, "name", exchange)
+    name: str | None = getattr(exchange, "name", exchange)
+    return name
 
 
 def _one_line(error: Exception) -> str:

@@ -52,12 +52,17 @@ def send(
     Takes the options of `Task.apply_async`, and `tags` (strings) and `max_retries` besides.
     Raises JobExists when the id belongs to another job, ValueNotStorable for arguments that aren't JSON or too large.
     """
-    flask_app: Flask = celery.flask_app  # type: ignore[attr-defined]
+    flask_app: Flask = celery.flask_app
     current = celery.current_worker_task
     running = current.request if current is not None else None
     submission = _submission(celery, name, args, kwargs, running, options)
     with app_context(flask_app):
-        if running is not None and submission.id == running.id and not running.is_eager and "blocked" not in running.__dict__:
+        if (
+            running is not None
+            and submission.id == running.id
+            and not running.is_eager
+            and "blocked" not in running.__dict__
+        ):
             if not service.requeue(running.id, attempt_of(running), submission):
                 raise Ignore(f"attempt {attempt_of(running)} of {running.id} was given up; it can't be sent again")
             job_id = running.id
@@ -88,7 +93,8 @@ def _submission(
         root_id = root_id or running.root_id or running.id
     queue = options.get("queue")
     if isinstance(queue, Queue):
-        celery.amqp.queues.select_add(queue) if queue.name not in celery.amqp.queues else None
+        if queue.name not in celery.amqp.queues:
+            celery.amqp.queues.add(queue)
         queue = queue.name
     now = datetime.now(UTC)
     return Submission(
@@ -120,7 +126,11 @@ def _message(options: Mapping[str, Any], running: Any) -> dict[str, Any]:
         headers[stamp] = options.get(stamp)
     if headers:
         message["headers"] = headers
-    if running is not None and options.get("task_id") == running.id and getattr(running, "job_max_retries", None) is not None:
+    if (
+        running is not None
+        and options.get("task_id") == running.id
+        and getattr(running, "job_max_retries", None) is not None
+    ):
         message.setdefault("max_retries", running.job_max_retries)
     return message and _plain(message)
 

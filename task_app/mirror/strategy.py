@@ -21,10 +21,10 @@ def default(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., 
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
         headers = message.headers or {}
-        if "job_attempt" not in headers and "id" in headers and body is None:
-            if _adopted_for_later(runtime, app, message):
-                message.ack_log_error(logger, consumer.connection_errors)
-                return None
+        foreign = "job_attempt" not in headers and "id" in headers and body is None
+        if foreign and _adopted_for_later(runtime, app, message):
+            message.ack_log_error(logger, consumer.connection_errors)
+            return None
         return handle(message, body, ack, reject, callbacks, **options)
 
     return on_message

@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from ..context import app_context
+from ..errors import JobNotFound
 from ..jobs import faults, queries, transitions
 from ..jobs.ids import new_id
 from ..jobs.service import JobRuntime, replacing, utcnow
@@ -43,8 +44,8 @@ class JobTask(celery.Task):
     """Base of all tasks of the app.
 
     Celery calls `before_start` and `__call__` in the process that runs the task. A task class that overrides
-    `before_start` should call up, so that a duplicate message is dropped before its own code runs; if it doesn't, `__call__`
-    claims.
+    `before_start` should call up, so that a duplicate message is dropped before its own code runs; if it doesn't,
+    `__call__` claims.
     """
 
     Strategy = "task_app.mirror.strategy:default"
@@ -83,7 +84,7 @@ class JobTask(celery.Task):
         with self.flask_app.app_context(), Reporter.for_request(request, self.flask_app):
             value = self.run(*args, **kwargs)
         if not self.ignore_result and not request.ignore_result:
-            # Here, not when the outcome is stored: a result that can't be kept must fail the job before its chain goes on.
+            # Here, not when the outcome is stored: what can't be kept must fail the job before its chain goes on.
             stored = value.as_tuple() if isinstance(value, ResultBase) else value
             request.job_result = codec.dumps(stored, "the result", self.flask_app.config["JOB_RESULT_LIMIT"])
         return value
@@ -129,7 +130,8 @@ class JobTask(celery.Task):
                     break
                 # A foreign producer's message that its strategy could not adopt.
                 adopt.from_request(connection, self.name, request)
-            assert found is not None
+            if found is None:
+                raise JobNotFound(job_id)  # deleted between two statements
             self._refused(connection, found, job_id, attempt)
 
     def _refused(self, connection: Any, found: Any, job_id: str, attempt: int) -> None:
@@ -146,5 +148,3 @@ class JobTask(celery.Task):
             found["attempt"],
         )
         raise Ignore("duplicate or stale message")
-
-
