@@ -1,0 +1,40 @@
+"""task_app: a background-job service for Flask and Celery, with one table that tells the truth about every job."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from . import api, cli, jobs, maintenance, startup, tasks
+from . import config as settings
+from .celery_app import celery_init_app
+from .extensions import db, migrate
+from .version import __version__
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+__all__ = ["__version__", "create_app"]
+
+
+@startup.command_errors()
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Build the app. `config` wins over every other source of settings.
+
+    Starts and connects to nothing; `startup` does, when a process is about to work.
+    Raises ConfigurationError, in one line, for a setting that can't be right.
+    """
+    app = Flask(__name__, instance_path=settings.instance_path(config), instance_relative_config=True)
+    settings.load(app, config)
+
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(MIGRATIONS))
+    jobs.init_app(app)
+    celery_init_app(app)
+
+    tasks.init_app(app)
+    maintenance.init_app(app)
+    api.init_app(app)
+    cli.init_app(app)
+    startup.init_app(app)  # last: under some commands it starts the process at once
+    return app

@@ -1,0 +1,26 @@
+"""Fixtures with real processes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ..services import BROKERS, DATABASES
+from .stack import Stack, running
+
+PAIRS = [(database, broker) for database in DATABASES for broker in BROKERS]
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="+".join)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack with one worker, on each pair of database and broker in turn."""
+    folder = tmp_path_factory.mktemp("-".join(request.param))
+    with running(folder, *request.param) as stack:
+        stack.start_worker()
+        yield stack
+
+
+@pytest.fixture
+def embedded_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack on embedded parts, without processes yet."""
+    with running(tmp_path_factory.mktemp("embedded"), "sqlite", "embedded") as stack:
+        yield stack

@@ -1,0 +1,129 @@
+"""Tasks that show what the mirror must get right. Names are given, so that they don't depend on this module's place."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import shared_task
+
+from task_app.tasks import report_progress
+
+
+class Refused(Exception):
+    """An error of a task's own."""
+
+
+@shared_task(name="probe.fail")
+def fail(message: str = "no good") -> None:
+    """Fail with two arguments, so that rebuilding the exception shows."""
+    raise Refused(message, 42)
+
+
+@shared_task(name="probe.echo")
+def echo(value: Any = None) -> Any:
+    """Return the argument."""
+    return value
+
+
+@shared_task(name="probe.total")
+def total(values: list[int]) -> int:
+    """Add a chord's results."""
+    return sum(values)
+
+
+@shared_task(name="probe.not_json")
+def not_json() -> object:
+    """Return what JSON has no word for."""
+    return {1, 2}
+
+
+@shared_task(name="probe.not_a_number")
+def not_a_number() -> float:
+    """Return what Python's JSON writes and no other reads."""
+    return float("nan")
+
+
+@shared_task(name="probe.big")
+def big(size: int) -> str:
+    """Return a text of that many bytes."""
+    return "x" * size
+
+
+@shared_task(name="probe.quiet", ignore_result=True)
+def quiet() -> int:
+    """Return what nobody wants."""
+    return 5
+
+
+@shared_task(name="probe.retry_twice", bind=True, max_retries=5)
+def retry_twice(self: Any, countdown: float = 0) -> int:
+    """Succeed at the third attempt."""
+    if self.request.retries < 2:
+        raise self.retry(exc=Refused(f"try {self.request.retries}"), countdown=countdown)
+    return int(self.request.retries)
+
+
+@shared_task(name="probe.retry_for_ever", bind=True, max_retries=100)
+def retry_for_ever(self: Any) -> None:
+    """Never succeed."""
+    raise self.retry(exc=Refused("again"), countdown=0)
+
+
+@shared_task(name="probe.steps", bind=True)
+def steps(self: Any, count: int, pause: float) -> str:
+    """Report progress in steps; obeys a cancel at each."""
+    for step in range(count):
+        report_progress(step + 1, count, f"step {step + 1}")
+        time.sleep(pause)
+    return "done"
+
+
+@shared_task(name="probe.storm")
+def storm(count: int) -> int:
+    """Report as fast as Python can."""
+    for step in range(count):
+        report_progress(step + 1, count)
+    return count
+
+
+@shared_task(name="probe.custom", bind=True)
+def custom(self: Any, seconds: float) -> str:
+    """Set a state of its own."""
+    self.update_state(state="UPLOADING", meta={"file": "a.bin"})
+    time.sleep(seconds)
+    return "uploaded"
+
+
+@shared_task(name="probe.sleep")
+def sleep(seconds: float) -> str:
+    """Sleep, deaf to cancels."""
+    time.sleep(seconds)
+    return "slept"
+
+
+@shared_task(name="probe.die")
+def die() -> None:
+    """End the process that runs the task."""
+    os._exit(3)
+
+
+@shared_task(name="probe.replaced", bind=True)
+def replaced(self: Any, by_chain: bool) -> Any:
+    """Put another task, or a chain of two, in its place."""
+    if by_chain:
+        raise self.replace(echo.si(1) | echo.si("end of the chain"))
+    raise self.replace(echo.si("the other task"))
+
+
+@shared_task(name="probe.parent")
+def parent() -> str:
+    """Send a job from inside a job."""
+    return str(echo.delay("child").id)
+
+
+@shared_task(name="probe.ledger")
+def ledger(path: str, line: str) -> None:
+    """Write a line: how often did it really run?"""
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(line + "\n")

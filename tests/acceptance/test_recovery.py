@@ -1,0 +1,108 @@
+"""Processes die; jobs don't."""
+
+import json
+import os
+import signal
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from task_app import embedded
+from task_app.jobs import service
+from task_app.jobs.submission import Submission
+
+from .stack import Stack, running, until
+
+PAIRS = [("sqlite", "embedded"), ("postgresql", "redis"), ("mariadb", "rabbitmq")]
+EACH_PAIR = pytest.mark.parametrize(("database", "broker"), PAIRS, ids=["+".join(pair) for pair in PAIRS])
+
+
+@EACH_PAIR
+def test_a_killed_worker_loses_nothing(tmp_path: Path, database: str, broker: str) -> None:
+    ledger = tmp_path / "ledger"
+    with running(tmp_path, database, broker) as stack:
+        worker = stack.start_worker(concurrency=2)
+        done = stack.task("add").delay(1, 2)
+        before = stack.until_ended(done.id)
+        held = [stack.task("probe.steps").delay(40, 0.05) for _ in range(2)]
+        for result in held:
+            stack.until_state(result.id, "PROGRESS")
+        # Two run; some of these are prefetched, the rest wait in the broker.
+        waiting = [stack.task("probe.ledger").delay(str(ledger), str(n)) for n in range(20)]
+        stack.kill(worker)
+        stack.start_worker(name="w2")
+        assert [stack.until_ended(result.id).state for result in held + waiting] == ["SUCCESS"] * 22
+        assert sorted(ledger.read_text().split(), key=int) == [str(n) for n in range(20)]
+        for result in held:
+            job = stack.job(result.id)
+            assert (job.attempt, [entry["state"] for entry in job.history]) == (2, ["LOST", "SUCCESS"])
+        assert stack.job(done.id) == before
+
+
+@EACH_PAIR
+def test_a_thousand_jobs_over_http_end_right(tmp_path: Path, database: str, broker: str) -> None:
+    with running(tmp_path, database, broker) as stack:
+        stack.start_worker()
+        address = stack.start_web()
+        ids = [_post(f"{address}/tasks", {"task": "add", "args": [n, n]})["task_id"] for n in range(1000)]
+        until(lambda: stack.counts() == {"SUCCESS": 1000}, "1000 successes", 120)
+        assert [stack.job(job_id).result for job_id in ids] == [2 * n for n in range(1000)]
+
+
+def test_a_submitter_that_dies_before_publishing_loses_nothing(embedded_stack: Stack) -> None:
+    with embedded_stack.app.app_context():
+        runtime = service.runtime()
+        publisher, runtime.publisher = runtime.publisher, None  # what a kill between commit and publish leaves behind
+        assert publisher is not None
+        job_id = service.submit(publisher.route(Submission(task="add", args="[1,2]"))).id
+        runtime.publisher = publisher
+    embedded_stack.start_worker()
+    assert embedded_stack.until_ended(job_id).result == 3
+
+
+def test_a_killed_embedded_broker_comes_back_with_the_next_submit(embedded_stack: Stack) -> None:
+    embedded_stack.start_worker()
+    instance = embedded_stack.app.instance_path
+    found = embedded.status(instance)
+    assert found is not None
+    os.kill(found.pid, signal.SIGKILL)
+    result = embedded_stack.task("add").delay(2, 2)
+    assert embedded_stack.until_ended(result.id).result == 4
+
+
+def test_a_worker_that_is_told_to_stop_finishes_and_frees(embedded_stack: Stack) -> None:
+    worker = embedded_stack.start_worker(concurrency=1)
+    running_job = embedded_stack.task("probe.steps").delay(20, 0.05)
+    embedded_stack.until_state(running_job.id, "PROGRESS")
+    waiting = [embedded_stack.task("add").delay(n, n) for n in range(6)]
+    assert embedded_stack.stop(worker) == 0
+    assert embedded_stack.job(running_job.id).state == "SUCCESS"
+    embedded_stack.start_worker(name="w2")
+    assert [embedded_stack.until_ended(result.id).attempt for result in waiting] == [1] * 6
+
+
+def test_pool_children_may_be_replaced_all_the_time(embedded_stack: Stack) -> None:
+    embedded_stack.start_worker("--max-tasks-per-child", "2")
+    results = [embedded_stack.task("add").delay(n, n) for n in range(20)]
+    assert [embedded_stack.until_ended(result.id).result for result in results] == [2 * n for n in range(20)]
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads"])
+def test_other_pools_work_too(embedded_stack: Stack, pool: str) -> None:
+    embedded_stack.start_worker("--pool", pool)
+    results = [embedded_stack.task("add").delay(n, n) for n in range(5)]
+    assert [embedded_stack.until_ended(result.id).result for result in results] == [0, 2, 4, 6, 8]
+    polite = embedded_stack.task("probe.steps").delay(600, 0.05)
+    embedded_stack.until_state(polite.id, "PROGRESS")
+    with embedded_stack.app.app_context():
+        service.cancel(polite.id)
+    assert embedded_stack.until_ended(polite.id).state == "REVOKED"
+
+
+def _post(url: str, body: object) -> dict[str, str]:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 202
+        answered: dict[str, str] = json.load(answer)
+        return answered

@@ -1,0 +1,250 @@
+"""Submitting and steering, on every database, with a publisher that can be told to refuse."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+
+from task_app.errors import BrokerUnavailable, IllegalMove, JobExists, JobNotFound, ValueNotStorable
+from task_app.jobs import queries, service, transitions, workers
+from task_app.jobs.states import State
+from task_app.jobs.submission import Outgoing, Submission
+from task_app.jobs.workers import WorkerCard
+
+
+class Recorder:
+    """A publisher that keeps what it was given; the kernel's seam, not a stand-in for Celery."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+        self.away = False
+
+    def route(self, submission: Submission) -> Submission:
+        return replace(submission, queue=submission.queue or "celery", priority=submission.priority or 5)
+
+    def publish(self, job: Outgoing) -> None:
+        if self.away:
+            raise BrokerUnavailable("connection refused")
+        self.sent.append(job)
+
+    def depth(self, queue: str) -> int:
+        return 0
+
+
+@pytest.fixture
+def publisher(every_database: Flask) -> Iterator[Recorder]:
+    with every_database.app_context():
+        runtime = service.runtime()
+        before, runtime.publisher = runtime.publisher, Recorder()
+        yield runtime.publisher
+        runtime.publisher = before
+
+
+def claim(job_id: str, attempt: int = 1, worker_id: str = "life-1") -> bool:
+    with service.runtime().engine.connect() as connection:
+        return transitions.claim(connection, job_id, attempt, worker="w@h", worker_id=worker_id, now=datetime.now(UTC))
+
+
+def test_a_job_is_stored_before_its_message_is_sent(publisher: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = []
+    monkeypatch.setattr(publisher, "publish", lambda job: stored.append(service.get(job.id).state))
+    job = service.submit(Submission(task="add", args="[1,2]", tags=("red", "blue", "red")))
+    assert stored == ["PENDING"]
+    assert service.get(job.id).tags == ["red", "blue"]
+    assert service.get(job.id).published_at is not None
+
+
+def test_a_submit_survives_the_broker(publisher: Recorder) -> None:
+    publisher.away = True
+    job = service.submit(Submission(task="add"))
+    assert job.waiting_for(service.utcnow()) == "broker"
+    assert service.get(job.id).waiting_for(service.utcnow()) == "broker"
+    publisher.away = False
+    _ring(job.id)
+    assert service.dispatch() == 1
+    assert [sent.id for sent in publisher.sent] == [job.id]
+    assert service.get(job.id).waiting_for(service.utcnow()) == "worker"
+
+
+def test_a_submit_costs_two_statements(publisher: Recorder) -> None:
+    statements: list[str] = []
+    event.listen(service.runtime().engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    service.submit(Submission(task="add"))
+    assert [statement.split()[0] for statement in statements] == ["INSERT", "UPDATE"]
+
+
+def test_a_due_time_is_left_to_the_dispatcher(publisher: Recorder) -> None:
+    job = service.submit(Submission(task="add", due_at=datetime.now(UTC) + timedelta(hours=1)))
+    assert publisher.sent == []
+    assert job.waiting_for(service.utcnow()) == "due time"
+    assert service.dispatch() == 0
+    _ring(job.id)
+    assert service.dispatch() == 1
+
+
+def test_the_dispatcher_takes_the_most_urgent_first(publisher: Recorder) -> None:
+    publisher.away = True
+    ids = [service.submit(Submission(task="add", priority=priority)).id for priority in (3, 9, 5, 9)]
+    publisher.away = False
+    _ring(*ids)
+    service.dispatch()
+    assert [job.priority for job in publisher.sent] == [9, 9, 5, 3]
+    assert [job.id for job in publisher.sent[:2]] == [ids[1], ids[3]]
+
+
+def test_many_dispatchers_send_each_job_once(every_database: Flask, publisher: Recorder) -> None:
+    ids = service.submit_many([Submission(task="add") for _ in range(300)])
+    lock, start = threading.Lock(), threading.Barrier(4)
+    record = publisher.sent.append
+
+    def careful(job: Outgoing) -> None:
+        with lock:
+            record(job)
+
+    publisher.publish = careful  # type: ignore[method-assign]
+
+    def run() -> None:
+        with every_database.app_context():
+            start.wait()
+            while service.dispatch(50):
+                pass
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    while service.dispatch(50):
+        pass
+    assert sorted(job.id for job in publisher.sent) == sorted(ids)
+
+
+def test_a_batch_is_all_or_nothing(publisher: Recorder) -> None:
+    taken = service.submit(Submission(task="add")).id
+    with pytest.raises(JobExists) as caught:
+        service.submit_many([Submission(task="add", id="fresh"), Submission(task="add", id=taken)])
+    assert caught.value.job_id == taken
+    with pytest.raises(JobNotFound):
+        service.get("fresh")
+    with pytest.raises(JobExists):
+        service.submit_many([Submission(task="add", id="twice"), Submission(task="add", id="twice")])
+
+
+def test_a_taken_id_is_refused_or_the_same_job(publisher: Recorder) -> None:
+    job = service.submit(Submission(task="add", args="[1]"))
+    same = Submission(task="add", args="[1]", id=job.id)
+    with pytest.raises(JobExists):
+        service.submit(same)
+    assert service.submit(same, same_is_fine=True).id == job.id
+    assert len(publisher.sent) == 1
+    with pytest.raises(JobExists):
+        service.submit(replace(same, args="[2]"), same_is_fine=True)
+
+
+def test_arguments_over_the_limit_are_refused(publisher: Recorder) -> None:
+    with pytest.raises(ValueNotStorable, match="JOB_ARGUMENTS_LIMIT"):
+        service.submit(Submission(task="add", args=json.dumps(["x" * 2_000_000])))
+    assert service.page(queries.Filter(), limit=1) == []
+
+
+def test_cancel_follows_the_state(publisher: Recorder) -> None:
+    waiting, running, ended = (service.submit(Submission(task="add")).id for _ in range(3))
+    claim(running)
+    claim(ended)
+    with service.runtime().engine.connect() as connection:
+        transitions.succeed(connection, ended, 1, result="1", children=None, now=service.utcnow())
+    assert service.cancel(waiting).state == "REVOKED"
+    assert service.cancel(running).cancel_requested_at is not None
+    assert service.cancel(running).state == "STARTED"
+    with pytest.raises(IllegalMove):
+        service.cancel(ended)
+    with pytest.raises(JobNotFound):
+        service.cancel("nobody")
+
+
+def test_retry_and_delete_need_an_ended_job(publisher: Recorder) -> None:
+    job_id = service.submit(Submission(task="add", args="[1,2]")).id
+    for forbidden in (service.retry, service.delete):
+        with pytest.raises(IllegalMove):
+            forbidden(job_id)
+        with pytest.raises(JobNotFound):
+            forbidden("nobody")
+    service.cancel(job_id)
+    job = service.retry(job_id, args="[3]")
+    assert (job.state, job.attempt, job.args, job.published_at is not None) == ("PENDING", 2, [3], True)
+    assert publisher.sent[-1].attempt == 2
+    service.cancel(job_id)
+    service.delete(job_id)
+    with pytest.raises(JobNotFound):
+        service.get(job_id)
+
+
+def test_a_lost_attempt_is_given_another_until_the_cap(publisher: Recorder) -> None:
+    job_id = service.submit(Submission(task="add")).id
+    for attempt in (1, 2):
+        claim(job_id, attempt)
+        assert service.give_up_attempt(job_id, attempt, reason="gone", max_rescues=2) == State.RETRY
+        assert service.give_up_attempt(job_id, attempt, reason="gone", max_rescues=2) is None
+        assert service.get(job_id).waiting_for(service.utcnow()) == "dispatch"
+    claim(job_id, 3)
+    assert service.give_up_attempt(job_id, 3, reason="gone", max_rescues=2) == State.FAILURE
+    assert [entry["state"] for entry in service.get(job_id).history] == ["LOST", "LOST", "FAILURE"]
+
+
+def test_a_lost_attempt_of_a_cancelled_job_is_revoked(publisher: Recorder) -> None:
+    job_id = service.submit(Submission(task="add")).id
+    claim(job_id)
+    service.cancel(job_id)
+    assert service.give_up_attempt(job_id, 1, reason="gone", max_rescues=3) == State.REVOKED
+
+
+def test_what_a_gone_worker_held_is_found(publisher: Recorder) -> None:
+    card = WorkerCard(
+        id="life-9", name="w@h", host="h", pid=1, version="0", pool="prefork", concurrency=2, queues=["celery"]
+    )
+    job_id = service.submit(Submission(task="add")).id
+    claim(job_id, worker_id="life-9")
+    with service.runtime().engine.connect() as connection:
+        workers.register(connection, card)
+        workers.register(connection, card)
+        assert workers.gone(connection, timedelta(seconds=30)) == []
+        assert workers.gone(connection, timedelta(seconds=-1)) == ["life-9"]
+        assert [held.id for held in queries.held_by(connection, ["life-9"], 10)] == [job_id]
+        workers.beat(connection, "life-9", running=[job_id], prefetched=["other"])
+        assert workers.held_by_the_living(connection, timedelta(seconds=30)) == {job_id, "other"}
+        workers.say_goodbye(connection, "life-9")
+        assert workers.gone(connection, timedelta(seconds=30)) == ["life-9"]
+
+
+def test_a_replaced_job_waits_and_is_taken_over(publisher: Recorder) -> None:
+    job_id = service.submit(Submission(task="first")).id
+    claim(job_id)
+    with service.replacing(job_id, 1):
+        assert service.get(job_id).waiting_for(service.utcnow()) == "replacement"
+    assert service.dispatch() == 0
+    job = service.submit(Submission(task="second", args="[7]", id=job_id), same_is_fine=True)
+    assert (job.task, job.args, job.attempt) == ("second", [7], 2)
+    assert publisher.sent[-1].task == "second"
+
+
+def test_a_crash_while_replacing_runs_the_task_again(publisher: Recorder) -> None:
+    job_id = service.submit(Submission(task="first")).id
+    claim(job_id)
+    with pytest.raises(RuntimeError), service.replacing(job_id, 1):
+        raise RuntimeError("the process dies here")
+    _ring(job_id)
+    assert service.dispatch() == 1
+    assert claim(job_id, 2)
+
+
+def _ring(*job_ids: str) -> None:
+    """Let the alarms of these jobs ring now, instead of waiting for their time."""
+    with service.runtime().engine.connect() as connection:
+        for job_id in job_ids:
+            attempt = service.get(job_id).attempt
+            transitions.lease_for_dispatch(connection, [(job_id, attempt)], service.utcnow() - timedelta(seconds=1))

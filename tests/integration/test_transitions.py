@@ -1,0 +1,230 @@
+"""Every guarded move, on every database: what may happen happens once, and nothing else does."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from task_app.jobs import faults, queries, transitions
+from task_app.jobs.states import State, is_final
+from task_app.jobs.view import JobView
+
+from ..factories import insert_job, job_row
+
+NOW = datetime.now(UTC)
+ERROR = faults.fault("ValueError", "builtins", ["no"], "no")
+
+
+def claim(connection: Connection, job_id: str, attempt: int = 1) -> bool:
+    return transitions.claim(connection, job_id, attempt, worker="w@h", worker_id="life-1", now=datetime.now(UTC))
+
+
+def succeed(connection: Connection, job_id: str, attempt: int = 1) -> bool:
+    return transitions.succeed(connection, job_id, attempt, result="3", children=None, now=NOW)
+
+
+def fail(connection: Connection, job_id: str, attempt: int | None = 1) -> bool:
+    return transitions.end_badly(connection, job_id, attempt, state=State.FAILURE, error=ERROR, now=NOW)
+
+
+def rescue(connection: Connection, job_id: str, attempt: int = 1) -> bool:
+    return transitions.rescue(connection, job_id, attempt, error=ERROR, line='{"attempt": 1}\n', wake_at=NOW)
+
+
+def view(connection: Connection, job_id: str) -> JobView:
+    job = queries.get(connection, job_id)
+    assert job is not None
+    return job
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Connection:
+    with engine.connect() as connection:
+        yield connection
+
+
+def test_the_straight_way(connection: Connection) -> None:
+    job_id = insert_job(connection)
+    assert transitions.mark_published(connection, job_id, 1, NOW)
+    assert claim(connection, job_id)
+    assert transitions.report(connection, job_id, 1, state="PROGRESS", meta='{"current": 1}')
+    assert succeed(connection, job_id)
+    job = view(connection, job_id)
+    assert (job.state, job.result, job.version) == ("SUCCESS", 3, 5)
+    assert job.finished_at == NOW
+
+
+def test_only_one_of_many_claims_wins(engine: Engine) -> None:
+    with engine.connect() as connection:
+        job_id = insert_job(connection)
+    start, wins = threading.Barrier(8), []
+
+    def try_it() -> None:
+        start.wait()
+        with engine.connect() as own:
+            wins.append(claim(own, job_id))
+
+    threads = [threading.Thread(target=try_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(wins) == [False] * 7 + [True]
+
+
+def test_a_claim_before_the_mark_counts_as_published(connection: Connection) -> None:
+    job_id = insert_job(connection)
+    assert claim(connection, job_id)
+    assert not transitions.mark_published(connection, job_id, 1, NOW)
+    assert view(connection, job_id).published_at is not None
+
+
+def test_an_expired_job_is_not_claimed(connection: Connection) -> None:
+    job_id = insert_job(connection, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert not claim(connection, job_id)
+
+
+@pytest.mark.parametrize("late", [succeed, fail, rescue, claim])
+def test_an_ended_job_does_not_move(connection: Connection, late: Callable[[Connection, str], bool]) -> None:
+    job_id = insert_job(connection)
+    claim(connection, job_id)
+    assert succeed(connection, job_id)
+    before = view(connection, job_id)
+    assert not late(connection, job_id)
+    assert view(connection, job_id) == before
+
+
+def test_an_abandoned_attempt_cannot_write(connection: Connection) -> None:
+    job_id = insert_job(connection)
+    claim(connection, job_id)
+    assert rescue(connection, job_id)
+    assert not succeed(connection, job_id)
+    assert not fail(connection, job_id)
+    assert not transitions.report(connection, job_id, 1, state="PROGRESS", meta="{}")
+    assert not claim(connection, job_id, 1)
+    assert claim(connection, job_id, 2)
+    assert succeed(connection, job_id, 2)
+
+
+def test_a_cancelled_waiting_job_is_never_claimed(connection: Connection) -> None:
+    job_id = insert_job(connection)
+    assert transitions.cancel_waiting(connection, job_id, error=faults.revoked("cancelled"), now=NOW)
+    assert not claim(connection, job_id)
+    assert view(connection, job_id).state == "REVOKED"
+
+
+def test_a_cancelled_running_job_refuses_reports_and_may_still_end(connection: Connection) -> None:
+    job_id = insert_job(connection)
+    claim(connection, job_id)
+    assert transitions.cancel_running(connection, job_id, now=NOW)
+    assert not transitions.report(connection, job_id, 1, state="PROGRESS", meta="{}")
+    assert succeed(connection, job_id)
+
+
+def test_history_grows_by_lines_and_stays_bounded(connection: Connection) -> None:
+    job_id = insert_job(connection)
+    for attempt in range(1, 11):
+        assert claim(connection, job_id, attempt)
+        line = transitions.history_line(
+            attempt=attempt,
+            state="RETRY",
+            worker="w@h",
+            started_at=NOW,
+            finished_at=NOW,
+            error=faults.fault("E", "m", [], "x" * 10_000),
+        )
+        assert transitions.rescue(connection, job_id, attempt, error=ERROR, line=line, wake_at=NOW)
+    attempts = [entry["attempt"] for entry in view(connection, job_id).history]
+    assert attempts == list(range(attempts[0], 11))
+    assert 1 < len(attempts) < 10
+
+
+def test_run_again_needs_an_ended_job(connection: Connection) -> None:
+    job_id = insert_job(connection)
+    again = {"args": "[5]", "kwargs": "{}", "line": '{"attempt": 1}\n', "wake_at": NOW}
+    assert not transitions.run_again(connection, job_id, 1, **again)
+    claim(connection, job_id)
+    fail(connection, job_id)
+    assert transitions.run_again(connection, job_id, 1, **again)
+    job = view(connection, job_id)
+    assert (job.state, job.attempt, job.args, job.error, job.finished_at) == ("PENDING", 2, [5], None, None)
+    assert [entry["attempt"] for entry in job.history] == [1]
+
+
+def test_only_ended_jobs_are_deleted_and_their_tags_with_them(connection: Connection) -> None:
+    job_id = insert_job(connection, tags='["red"]')
+    assert not transitions.delete_ended(connection, job_id)
+    fail(connection, job_id, None)
+    assert transitions.delete_ended(connection, job_id)
+    assert queries.page(connection, queries.Filter(tag="red"), limit=5) == []
+
+
+def test_a_taken_id_is_refused(connection: Connection) -> None:
+    job_id = insert_job(connection)
+    with pytest.raises(IntegrityError):
+        insert_job(connection, id=job_id)
+
+
+def test_ids_differ_by_case(connection: Connection) -> None:
+    assert insert_job(connection, id="Job-A") != insert_job(connection, id="job-a")
+
+
+def test_paging_goes_through_equal_times(connection: Connection) -> None:
+    rows = [job_row(created_at=NOW, tags='["t"]') for _ in range(7)]
+    transitions.insert_jobs(connection, rows)
+    for wanted in (queries.Filter(), queries.Filter(tag="t"), queries.Filter(status="PENDING")):
+        seen: list[str] = []
+        after = None
+        while page := queries.page(connection, wanted, limit=3, after=after):
+            seen += [job.id for job in page]
+            after = (page[-1].created_at, page[-1].id)
+        assert seen == sorted((row["id"] for row in rows), reverse=True)
+
+
+def test_times_come_back_as_they_went(connection: Connection) -> None:
+    moment = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
+    job_id = insert_job(connection, due_at=moment)
+    assert view(connection, job_id).due_at == moment
+
+
+def test_the_database_clock_is_now(connection: Connection) -> None:
+    assert abs(queries.database_time(connection) - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+# -- any order of events -----------------------------------------------------------------------------------------
+
+EVENTS: dict[str, Callable[[Connection, str, int], bool]] = {
+    "publish": lambda c, i, a: transitions.mark_published(c, i, a, NOW),
+    "claim": claim,
+    "report": lambda c, i, a: transitions.report(c, i, a, state="PROGRESS", meta="{}"),
+    "succeed": succeed,
+    "fail": fail,
+    "rescue": rescue,
+    "cancel": lambda c, i, a: transitions.cancel_waiting(c, i, error=ERROR, now=NOW),
+    "ask": lambda c, i, a: transitions.cancel_running(c, i, now=NOW),
+}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), st.integers(1, 3)), max_size=14))
+def test_whatever_the_order_one_outcome_is_recorded(engine: Engine, events: list[tuple[str, int]]) -> None:
+    """Events come late, twice or never; an attempt's number only grows, and an outcome never changes."""
+    with engine.connect() as connection:
+        job_id = insert_job(connection)
+        outcomes, attempt = [], 1
+        for name, of_attempt in events:
+            moved = EVENTS[name](connection, job_id, of_attempt)
+            job = view(connection, job_id)
+            assert job.attempt >= attempt
+            if moved and name not in ("cancel", "ask"):
+                assert of_attempt == attempt
+            attempt = job.attempt
+            if is_final(job.state):
+                outcomes.append((job.state, job.result, job.finished_at))
+            assert (job.finished_at is not None) == is_final(job.state)
+        assert len(set(outcomes)) <= 1
