@@ -20,6 +20,9 @@ class TaskCelery(Celery):
     """Celery whose every send goes through the job table first."""
 
     flask_app: Flask
+    task_cls = "task_app.mirror.task:JobTask"
+    # As a class attribute it wins over CELERY_RESULT_BACKEND in the environment, which names where copies go.
+    backend_cls = "task_app.mirror.backend:JobBackend"
 
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> AsyncResult:
         """Accept a job by the name of its task; everything that sends tasks ends here."""
@@ -37,12 +40,7 @@ class TaskCelery(Celery):
 
 def celery_init_app(app: Flask) -> Celery:
     """Build the Celery app from `app.config["CELERY"]`, attach it as `app.extensions["celery"]` and return it."""
-    celery = TaskCelery(
-        app.name,
-        task_cls="task_app.mirror.task:JobTask",
-        backend="task_app.mirror.backend:JobBackend",
-        set_as_current=False,
-    )
+    celery = TaskCelery(app.name, set_as_current=False)
     celery.flask_app = app
     celery.config_from_object(settings(app))
     celery.set_default()
@@ -73,7 +71,6 @@ def settings(app: Flask) -> dict[str, Any]:
     if sys.platform == "win32":
         defaults["worker_pool"] = "solo"  # Celery's process pool needs fork
     fixed: dict[str, Any] = {
-        "result_backend": "task_app.mirror.backend:JobBackend",
         # JSON is the only accepted content: nothing that arrives can run code.
         "accept_content": ["json"],
         "task_serializer": "json",
@@ -89,5 +86,8 @@ def settings(app: Flask) -> dict[str, Any]:
         "task_reject_on_worker_lost": False,
     }
     merged = {**defaults, **chosen, **fixed}
+    # Celery would let CELERY_BROKER_URL in the environment win over what create_app was given.
+    for url in ("broker_read_url", "broker_write_url"):
+        merged.setdefault(url, chosen["broker_url"])
     merged["broker_transport_options"] = {**transport, **merged["broker_transport_options"]}
     return merged

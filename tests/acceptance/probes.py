@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import shared_task
 
+from task_app.mirror.task import JobTask
 from task_app.tasks import report_progress
 
 
@@ -127,3 +128,16 @@ def ledger(path: str, line: str) -> None:
     """Write a line: how often did it really run?"""
     with Path(path).open("a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+class OwnStart(JobTask):
+    """A task class that doesn't call up."""
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Do something else."""
+
+
+@shared_task(name="probe.own_before_start", base=OwnStart)
+def own_before_start() -> str:
+    """Run although its class never claims."""
+    return "ran"

@@ -195,7 +195,9 @@ class Stack:
                 return None
             return job if job.state in states else None
 
-        return until(look, f"job {job_id} to be {' or '.join(states)}", patience)
+        found = until(look, f"job {job_id} to be {' or '.join(states)}", patience)
+        assert found is not None
+        return found
 
     def until_ended(self, job_id: str, patience: float = PATIENCE) -> JobView:
         """Wait until a job has ended."""

@@ -1,8 +1,9 @@
 """Every guarded move, on every database: what may happen happens once, and nothing else does."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -43,7 +44,7 @@ def view(connection: Connection, job_id: str) -> JobView:
 
 
 @pytest.fixture
-def connection(engine: Engine) -> Connection:
+def connection(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         yield connection
 
@@ -146,7 +147,7 @@ def test_history_grows_by_lines_and_stays_bounded(connection: Connection) -> Non
 
 def test_run_again_needs_an_ended_job(connection: Connection) -> None:
     job_id = insert_job(connection)
-    again = {"args": "[5]", "kwargs": "{}", "line": '{"attempt": 1}\n', "wake_at": NOW}
+    again: dict[str, Any] = {"args": "[5]", "kwargs": "{}", "line": '{"attempt": 1}\n', "wake_at": NOW}
     assert not transitions.run_again(connection, job_id, 1, **again)
     claim(connection, job_id)
     fail(connection, job_id)
