@@ -8,7 +8,6 @@ from celery.result import AsyncResult
 from flask import Flask
 
 from .jobs.service import JobRuntime
-from .mirror import fork
 from .mirror.publisher import HIGHEST_PRIORITY, CeleryPublisher
 from .mirror.send import send
 
@@ -47,7 +46,6 @@ def celery_init_app(app: Flask) -> Celery:
     app.extensions["celery"] = celery
     runtime: JobRuntime = app.extensions["jobs"]
     runtime.publisher = CeleryPublisher(celery, app)
-    fork.init_app(app)
     return celery
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any, Protocol
 
 from flask import current_app
@@ -85,12 +86,19 @@ def page(wanted: queries.Filter, *, limit: int, after: tuple[datetime, str] | No
 # -- submitting --------------------------------------------------------------------------------------------------
 
 
-def submit(submission: Submission, *, same_is_fine: bool = False) -> JobView:
+class Taken(Enum):
+    """What to do when the id of a submission is taken."""
+
+    REFUSE = "an id brought by a client must be new"
+    SAME = "sending the same job twice makes one job; another job under its id is refused"
+    KEEP = "an attempt that runs again sends its frozen signatures again; what was sent first stays"
+
+
+def submit(submission: Submission, *, taken: Taken = Taken.REFUSE) -> JobView:
     """Accept a job: its row is committed, then its message is sent.
 
     When the broker doesn't take the message, the job is accepted all the same and a dispatcher publishes it later.
-    Raises JobExists when the id is taken; with `same_is_fine` only when it is taken by another task or other arguments,
-    so that sending a frozen signature twice makes one job. Raises ValueNotStorable for arguments over the limit.
+    Raises JobExists as `taken` says, and ValueNotStorable for arguments over the limit.
     """
     values = _row(submission, alarm=runtime().dispatch_grace)
     try:
@@ -98,13 +106,13 @@ def submit(submission: Submission, *, same_is_fine: bool = False) -> JobView:
             transitions.insert_jobs(connection, [values])
     except IntegrityError:
         job_id = values["id"]
-        if same_is_fine and _unblock(values):
+        if taken is Taken.REFUSE:
+            raise JobExists(job_id) from None
+        if _unblock(values):
             return get(job_id)
         job = _existing(job_id)
-        if not (
-            same_is_fine
-            and (job.task, job.args_json, job.kwargs_json) == (values["task"], values["args"], values["kwargs"])
-        ):
+        same = (job.task, job.args_json, job.kwargs_json) == (values["task"], values["args"], values["kwargs"])
+        if not same and taken is not Taken.KEEP:
             raise JobExists(job_id) from None
         return job
     _publish_if_due(values)
@@ -369,9 +377,10 @@ def replacing(job_id: str, attempt: int) -> Iterator[None]:
         transitions.clear_alarm(connection, job_id, attempt + 1)
 
 
-def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int) -> State | None:
+def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int | None) -> State | None:
     """An attempt is lost with its worker: give the job another one, or end it when that has happened too often.
 
+    `max_rescues` None says that the job can't be the cause (its worker was told to stop): the loss isn't counted.
     Idempotent: the guard lets one caller win. Returns the new state, or None when nothing moved.
     """
     now = utcnow()
@@ -384,7 +393,7 @@ def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int)
                 connection, job_id, attempt, state=State.REVOKED, error=faults.revoked("cancelled"), now=now
             )
             return State.REVOKED if moved else None
-        if job.rescues >= max_rescues:
+        if max_rescues is not None and job.rescues >= max_rescues:
             fault = faults.worker_lost(
                 f"given up: {job.rescues + 1} attempts were lost with their worker; the last: {reason}"
             )
@@ -395,7 +404,9 @@ def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int)
             attempt=attempt, state="LOST", worker=job.worker, started_at=job.started_at, finished_at=now, error=fault
         )
         # The alarm rings at once: whoever notices a loss has no message to send.
-        moved = transitions.rescue(connection, job_id, attempt, error=fault, line=line, wake_at=now)
+        moved = transitions.rescue(
+            connection, job_id, attempt, error=fault, line=line, counted=max_rescues is not None, wake_at=now
+        )
     if not moved:
         return None
     logger.warning("job %s goes back to waiting: attempt %d was lost: %s", job_id, attempt, reason)

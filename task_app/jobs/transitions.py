@@ -267,11 +267,14 @@ def _wait_again(*where: ColumnElement[bool], **values: Any) -> Update:
 REWRITABLE = ("task", "args", "kwargs", "queue", "priority", "retries", "due_at", "expires_at", "group_id", "message")
 _REWRITTEN: dict[str, Any] = {name: bindparam(f"new_{name}") for name in REWRITABLE}
 
-_REQUEUE = _wait_again(*_this(), _running, state=State.RETRY, **_REWRITTEN)
+_REQUEUE = _wait_again(*_this(), _running, _c.cancel_requested_at.is_(None), state=State.RETRY, **_REWRITTEN)
 
 
 def requeue(connection: Connection, job_id: str, attempt: int, *, values: dict[str, Any], wake_at: datetime) -> bool:
-    """The running task asked for another attempt of itself. `values` holds the REWRITABLE columns."""
+    """The running task asked for another attempt of itself. `values` holds the REWRITABLE columns.
+
+    False as well when somebody has asked to cancel the job: a cancel is a fact, not a race with the next attempt.
+    """
     params = {f"new_{name}": values[name] for name in REWRITABLE}
     return _moved(connection, _REQUEUE, job_id=job_id, of_attempt=attempt, wake_at=wake_at, **params)
 
@@ -333,7 +336,7 @@ _RESCUE = _wait_again(
     *_this(),
     _running,
     state=State.RETRY,
-    rescues=_c.rescues + 1,
+    rescues=_c.rescues + bindparam("counted", type_=_c.rescues.type),
     error=bindparam("with_error"),
     error_type=bindparam("with_error_type"),
     history=_history_with(bindparam("line", type_=_c.history.type)),
@@ -341,9 +344,16 @@ _RESCUE = _wait_again(
 
 
 def rescue(
-    connection: Connection, job_id: str, attempt: int, *, error: dict[str, Any], line: str, wake_at: datetime
+    connection: Connection,
+    job_id: str,
+    attempt: int,
+    *,
+    error: dict[str, Any],
+    line: str,
+    counted: bool = True,
+    wake_at: datetime,
 ) -> bool:
-    """The attempt is lost with its worker: back to waiting as the next attempt."""
+    """The attempt is lost with its worker: back to waiting as the next attempt; `counted` where the job may be why."""
     return _moved(
         connection,
         _RESCUE,
@@ -352,6 +362,7 @@ def rescue(
         with_error=json.dumps(error),
         with_error_type=error["type"][:255],
         line=line,
+        counted=int(counted),
         wake_at=wake_at,
     )
 

@@ -148,4 +148,7 @@ def _percent(current: Any, total: Any) -> float | None:
     numbers = [value for value in (current, total) if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < 2 or total <= 0:
         return None
-    return float(round(min(100.0, max(0.0, 100.0 * current / total)), 1))
+    try:
+        return float(round(min(100.0, max(0.0, 100.0 * current / total)), 1))
+    except OverflowError:  # an integer that is too large for a float
+        return None

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from flask import Flask
 
+from ..mirror.fork import gate
 from ..mirror.patience import is_outage
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Runner:
     def _loop(self) -> None:
         while True:
             try:
-                with self._app.app_context():
+                with gate, self._app.app_context():
                     self._service.run()
             except Exception as error:
                 if is_outage(error):

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..jobs import workers
 from ..jobs.service import JobRuntime
 from ..mirror import identity
+from ..mirror.fork import gate
 from .canceller import Canceller
 from .dispatcher import Dispatcher
 from .heartbeat import Heartbeat
@@ -30,6 +31,7 @@ class MaintenanceStep(bootsteps.StartStopStep):
         self._app: Flask = worker.app.flask_app
         # Steps are made before any is started, so before the pool forks: children inherit the id.
         self._id = identity.draw_worker_id()
+        gate.protect(self._app)
         self._runners: list[Runner] = []
 
     def start(self, worker: Any) -> None:

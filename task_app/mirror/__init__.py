@@ -9,5 +9,6 @@
 | `backend` | Celery's result backend is the job table |
 | `progress` | `report_progress`, coalesced |
 | `identity` | which life of which worker this process belongs to |
+| `fork` | connections and forks kept apart |
 | `patience` | writes that must not be lost wait for the database |
 """

@@ -160,6 +160,8 @@ class JobBackend(BaseBackend):
         traceback: str | None,
         about: Any,
     ) -> bool:
+        if isinstance(exc, exceptions.Reject):
+            exc = exc.reason  # Celery's wrapping of what kept a retry from being sent
         if isinstance(exc, JobCancelled):
             state, exc, traceback = State.REVOKED, exceptions.TaskRevokedError("cancelled"), None
         fault = self._fault(exc, traceback)
@@ -189,7 +191,9 @@ class JobBackend(BaseBackend):
             error=fault,
         )
         if not transitions.record_retry(connection, job_id, attempt + 1, error=fault, line=line):
-            return False
+            # Nobody asked for another attempt: Celery gives this one back, because its worker was told to stop.
+            with app_context(self._flask_app):
+                return bool(service.give_up_attempt(job_id, attempt, reason=fault["message"], max_rescues=None))
         due = queries.row(connection, job_id, "due_at", "attempt")
         if due is not None and due["attempt"] == attempt + 1 and (due["due_at"] is None or due["due_at"] <= utcnow()):
             with app_context(self._flask_app):

@@ -1,25 +1,68 @@
-"""Database connections don't survive a fork: a pool child makes its own."""
+"""A worker's parent forks its pool children while its maintenance threads use the database. This keeps the two apart.
 
-from celery import signals
+A child must not inherit a connection, and with SQLite not even the memory of one: the library keeps, per process,
+which locks its connections hold, and a child that inherits a held lock waits for it for ever. So a fork waits until
+no thread is inside the gate, closes idle SQLite connections first, and leaves the child empty pools.
+"""
+
+import os
+import threading
+from types import TracebackType
+from typing import Self
+
 from flask import Flask
 from sqlalchemy import Engine, Pool
 
 from ..extensions import db
 from ..jobs.service import JobRuntime
 
-#: The parent's pools. Dropping them would close connections that the parent still uses.
-_inherited: list[Pool] = []
 
+class ForkGate:
+    """Lets any number of threads in, and a fork only while it is empty. Threads enter it with `with`."""
 
-def init_app(app: Flask) -> None:
-    """Let every child of this app's workers start with empty pools."""
+    def __init__(self) -> None:
+        self._condition = threading.Condition(threading.Lock())
+        self._inside = 0
+        self._engines: list[Engine] = []
+        # The parent's pools, in a child. Dropping them would close connections that the parent still uses.
+        self._inherited: list[Pool] = []
 
-    def forget_connections(**kwargs: object) -> None:
+    def __enter__(self) -> Self:
+        with self._condition:
+            self._inside += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._condition:
+            self._inside -= 1
+            self._condition.notify_all()
+
+    def protect(self, app: Flask) -> None:
+        """Guard the engines of this app at every fork of this process from now on."""
         runtime: JobRuntime = app.extensions["jobs"]
         with app.app_context():
-            engines: list[Engine] = [runtime.engine, *db.engines.values()]
-        for engine in engines:
-            _inherited.append(engine.pool)
+            self._engines += [runtime.engine, *db.engines.values()]
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._before, after_in_parent=self._condition.release, after_in_child=self._in_child
+            )
+
+    def _before(self) -> None:
+        self._condition.acquire()
+        while self._inside:
+            self._condition.wait()
+        for engine in self._engines:
+            if engine.dialect.name == "sqlite":
+                engine.dispose()
+
+    def _in_child(self) -> None:
+        self._condition.release()
+        for engine in self._engines:
+            self._inherited.append(engine.pool)
             engine.dispose(close=False)
 
-    signals.worker_process_init.connect(forget_connections, weak=False)
+
+#: The gate of this process.
+gate = ForkGate()

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery
-from celery.exceptions import Ignore
 from celery.result import AsyncResult
 from dateutil.parser import isoparse
 from flask import Flask
@@ -13,7 +12,9 @@ from kombu import Queue
 from kombu.utils.functional import maybe_list
 
 from ..context import app_context
+from ..errors import JobCancelled
 from ..jobs import service
+from ..jobs.service import Taken
 from ..jobs.submission import Submission
 from . import codec
 from .request import attempt_of
@@ -47,10 +48,11 @@ def send(
     add_to_parent: bool = True,
     **options: Any,
 ) -> AsyncResult:
-    """Accept a job and publish it, or move the running job on when it is itself being sent again.
+    """Accept a job and publish it, or move the running job on when it is itself being sent again (`retry`).
 
     Takes the options of `Task.apply_async`, and `tags` (strings) and `max_retries` besides.
-    Raises JobExists when the id belongs to another job, ValueNotStorable for arguments that aren't JSON or too large.
+    Raises JobExists when the id belongs to another job, ValueNotStorable for arguments that aren't JSON or too large,
+    JobCancelled when the running job may not go on.
     """
     flask_app: Flask = celery.flask_app
     current = celery.current_worker_task
@@ -64,10 +66,11 @@ def send(
             and "blocked" not in running.__dict__
         ):
             if not service.requeue(running.id, attempt_of(running), submission):
-                raise Ignore(f"attempt {attempt_of(running)} of {running.id} was given up; it can't be sent again")
-            job_id = running.id
+                raise JobCancelled(f"attempt {attempt_of(running)} of {running.id} was cancelled or given up")
+            job_id, add_to_parent = running.id, False
         else:
-            job_id = service.submit(submission, same_is_fine=True).id
+            taken = Taken.SAME if running is None else Taken.KEEP
+            job_id = service.submit(submission, taken=taken).id
     result: AsyncResult = (result_cls or celery.AsyncResult)(job_id)
     result.ignored = bool(submission.message.get("ignore_result"))
     if add_to_parent and current is not None:

@@ -7,10 +7,15 @@ import pytest
 from ..services import BROKERS, DATABASES
 from .stack import Stack, running
 
-PAIRS = [(database, broker) for database in DATABASES for broker in BROKERS]
+#: One group a pair: when tests run in several processes, those of a pair share a worker in one of them.
+PAIRS = [
+    pytest.param((database, broker), id=f"{database}+{broker}", marks=pytest.mark.xdist_group(f"{database}+{broker}"))
+    for database in DATABASES
+    for broker in BROKERS
+]
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids="+".join)
+@pytest.fixture(scope="module", params=PAIRS)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack with one worker, on each pair of database and broker in turn."""
     folder = tmp_path_factory.mktemp("-".join(request.param))

@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import shared_task
 
+from task_app.jobs import service
 from task_app.mirror.task import JobTask
 from task_app.tasks import report_progress
 
@@ -69,6 +70,14 @@ def retry_twice(self: Any, countdown: float = 0) -> int:
 def retry_for_ever(self: Any) -> None:
     """Never succeed."""
     raise self.retry(exc=Refused("again"), countdown=0)
+
+
+@shared_task(name="probe.retry_when_cancelled", bind=True)
+def retry_when_cancelled(self: Any) -> None:
+    """Wait for the cancel that the test asks for, then retry."""
+    while service.get(self.request.id).cancel_requested_at is None:
+        time.sleep(0.02)
+    raise self.retry(countdown=0)
 
 
 @shared_task(name="probe.steps", bind=True)

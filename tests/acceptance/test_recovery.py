@@ -82,6 +82,17 @@ def test_a_worker_that_is_told_to_stop_finishes_and_frees(embedded_stack: Stack)
     assert [embedded_stack.until_ended(result.id).attempt for result in waiting] == [1] * 6
 
 
+def test_a_worker_that_must_stop_at_once_gives_back_what_it_runs(embedded_stack: Stack) -> None:
+    worker = embedded_stack.start_worker(concurrency=1)
+    result = embedded_stack.task("probe.steps").delay(100, 0.05)
+    embedded_stack.until_state(result.id, "PROGRESS")
+    embedded_stack.stop(worker, signal.SIGQUIT)
+    job = embedded_stack.job(result.id)
+    assert (job.state, job.attempt, job.worker) == ("RETRY", 2, None)
+    embedded_stack.start_worker(name="w2")
+    assert embedded_stack.until_ended(result.id).result == "done"
+
+
 def test_pool_children_may_be_replaced_all_the_time(embedded_stack: Stack) -> None:
     embedded_stack.start_worker("--max-tasks-per-child", "2")
     results = [embedded_stack.task("add").delay(n, n) for n in range(20)]

@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from task_app.errors import BrokerUnavailable, IllegalMove, JobExists, JobNotFound, ValueNotStorable
 from task_app.jobs import queries, service, transitions, workers
+from task_app.jobs.service import Taken
 from task_app.jobs.states import State
 from task_app.jobs.submission import Outgoing, Submission
 from task_app.jobs.workers import WorkerCard
@@ -140,10 +141,11 @@ def test_a_taken_id_is_refused_or_the_same_job(publisher: Recorder) -> None:
     same = Submission(task="add", args="[1]", id=job.id)
     with pytest.raises(JobExists):
         service.submit(same)
-    assert service.submit(same, same_is_fine=True).id == job.id
+    assert service.submit(same, taken=Taken.SAME).id == job.id
     assert len(publisher.sent) == 1
     with pytest.raises(JobExists):
-        service.submit(replace(same, args="[2]"), same_is_fine=True)
+        service.submit(replace(same, args="[2]"), taken=Taken.SAME)
+    assert service.submit(replace(same, args="[2]"), taken=Taken.KEEP).args == [1]
 
 
 def test_arguments_over_the_limit_are_refused(publisher: Recorder) -> None:
@@ -227,7 +229,7 @@ def test_a_replaced_job_waits_and_is_taken_over(publisher: Recorder) -> None:
     with service.replacing(job_id, 1):
         assert service.get(job_id).waiting_for(service.utcnow()) == "replacement"
     assert service.dispatch() == 0
-    job = service.submit(Submission(task="second", args="[7]", id=job_id), same_is_fine=True)
+    job = service.submit(Submission(task="second", args="[7]", id=job_id), taken=Taken.SAME)
     assert (job.task, job.args, job.attempt) == ("second", [7], 2)
     assert publisher.sent[-1].task == "second"
 
