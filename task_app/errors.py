@@ -56,3 +56,23 @@ class JobCancelled(TaskAppError):
 
 class BrokerUnavailable(TaskAppError):
     """The broker didn't take a message. The job stays in the table and is published later."""
+
+
+class InvalidUser(TaskAppError):
+    """A user's name or email address can't be right; the text says which."""
+
+
+class UserExists(TaskAppError):
+    """Another user has this email address."""
+
+    def __init__(self, email: str) -> None:
+        super().__init__(f"a user with the email address {email} exists already")
+        self.email = email
+
+
+class MailDelayed(TaskAppError):
+    """A mail couldn't be handed over now; trying again later makes sense."""
+
+
+class MailRefused(TaskAppError):
+    """The mail server won't take this mail, however often it is tried."""

@@ -1,0 +1,31 @@
+"""The HTTP door: submit, read and steer jobs.
+
+| file | holds |
+|---|---|
+| `submit`, `read`, `steer` | the routes of the blueprint `tasks` |
+| `health` | /healthz and /readyz |
+| `docs` | /openapi.json and /docs |
+| `classic` | the routes of the well-known tutorials |
+| `schemas`, `job` | what comes in; what goes out |
+| `problems` | how errors look |
+| `submission` | the public tasks, and submitting one by its name |
+| `watch`, `stream` | waiting for a job; its events |
+"""
+
+from flask import Flask
+
+from . import classic, docs, health, problems, read, steer, submit
+from .blueprint import blueprint
+
+__all__ = ["init_app", "read", "steer", "submit"]
+
+
+def init_app(app: Flask) -> None:
+    """Plug the routes, their documentation and the rendering of errors into the app."""
+    problems.init_app(app)
+    health.init_app(app)
+    api = docs.init_app(app)
+    api.register_blueprint(blueprint)
+    api.register_blueprint(health.blueprint)
+    if app.config["CLASSIC_ROUTES"]:
+        classic.init_app(app)

@@ -1,0 +1,21 @@
+"""Guards that stand before the views."""
+
+import re
+
+from flask import request
+from werkzeug.exceptions import NotFound
+
+# What the column holds, and what every database can compare it with.
+_POSSIBLE_ID = re.compile(r"[!-~]{1,155}\Z")
+
+
+def is_possible_id(job_id: str) -> bool:
+    """Say whether a job could have this id."""
+    return _POSSIBLE_ID.match(job_id) is not None
+
+
+def refuse_impossible_ids() -> None:
+    """Answer 404 for an id in the path (`task_id`) that no job can have, before a database sees it."""
+    job_id = (request.view_args or {}).get("task_id")
+    if job_id is not None and not is_possible_id(job_id):
+        raise NotFound("There is no job with this id.")

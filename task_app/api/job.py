@@ -1,0 +1,161 @@
+"""A job as JSON: the function that writes it and the schema that documents it."""
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from flask import Response, request
+from marshmallow import Schema, fields
+
+from ..jobs.service import utcnow
+from ..jobs.view import JobView, timestamp
+
+
+def job_json(job: JobView, root: str = "") -> dict[str, Any]:
+    """Return the JSON of a job; `root` is the path under which the app is mounted.
+
+    A plain function, not `JobSchema.dump`: lists and streams write many jobs.
+    """
+    return {
+        "task_id": job.id,
+        "task_status": job.state,
+        "task_result": job.result,
+        "task": job.task,
+        "args": job.args,
+        "kwargs": job.kwargs,
+        "queue": job.queue,
+        "priority": job.priority,
+        "progress": job.progress,
+        "meta": job.meta,
+        "error": job.error,
+        "attempt": job.attempt,
+        "retries": job.retries,
+        "history": job.history,
+        "waiting_for": job.waiting_for(utcnow()),
+        "worker": job.worker,
+        "parent_id": job.parent_id,
+        "root_id": job.root_id,
+        "group_id": job.group_id,
+        "tags": job.tags,
+        **job.options,
+        "created_at": timestamp(job.created_at),
+        "due_at": timestamp(job.due_at),
+        "expires_at": timestamp(job.expires_at),
+        "published_at": timestamp(job.published_at),
+        "started_at": timestamp(job.started_at),
+        "finished_at": timestamp(job.finished_at),
+        "cancel_requested_at": timestamp(job.cancel_requested_at),
+        "links": links(job.id, root),
+    }
+
+
+def links(job_id: str, root: str) -> dict[str, str]:
+    """Return where to go from a job."""
+    here = f"{root}/tasks/{quote(job_id, safe='')}"
+    return {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel", "retry": f"{here}/retry"}
+
+
+def job_response(job: JobView, status: int = 200, **more: Any) -> Response:
+    """Answer with a job, and where it is when it was just accepted."""
+    document = job_json(job, request.script_root) | more
+    response = json_response(document, status)
+    if status == 202:
+        response.headers["Location"] = document["links"]["self"]
+    return response
+
+
+def json_response(document: Any, status: int = 200) -> Response:
+    """Answer with JSON whose keys stay in order: a client's arguments come back as they were sent."""
+    return Response(json.dumps(document, separators=(",", ":")), status=status, mimetype="application/json")
+
+
+def _field(kind: type[fields.Field[Any]], about: str = "", *, null: bool = False) -> Any:
+    """Return a field that is always there, and null only if `null`."""
+    return kind(required=True, allow_none=null, metadata={"description": about} if about else {})
+
+
+class ProgressSchema(Schema):
+    """How far a job is."""
+
+    current = _field(fields.Raw, null=True)
+    total = _field(fields.Raw, null=True)
+    percent = _field(fields.Float, "0 to 100", null=True)
+    message = _field(fields.Raw, null=True)
+
+
+class JobErrorSchema(Schema):
+    """Why an attempt failed."""
+
+    type = _field(fields.String, null=True)
+    message = _field(fields.String, null=True)
+    traceback = _field(fields.String, null=True)
+
+
+class AttemptSchema(Schema):
+    """One execution of a job."""
+
+    attempt = _field(fields.Integer)
+    state = _field(fields.String)
+    worker = _field(fields.String, null=True)
+    started_at = _field(fields.DateTime, null=True)
+    finished_at = _field(fields.DateTime, null=True)
+    error = fields.Nested(JobErrorSchema, required=True, allow_none=True)
+
+
+class LinksSchema(Schema):
+    """Where to go from a job."""
+
+    self = _field(fields.String)
+    events = _field(fields.String)
+    cancel = _field(fields.String)
+    retry = _field(fields.String)
+
+
+class JobSchema(Schema):
+    """A job."""
+
+    task_id = _field(fields.String)
+    task_status = _field(fields.String, "One of Celery's states or a task's own.")
+    task_result = _field(fields.Raw, "What the task returned.", null=True)
+    task = _field(fields.String)
+    args = fields.List(fields.Raw(allow_none=True), required=True)
+    kwargs = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), required=True)
+    queue = _field(fields.String)
+    priority = _field(fields.Integer, "0 to 9, higher first.")
+    progress = fields.Nested(ProgressSchema, required=True)
+    meta = _field(fields.Raw, "What the task reported last, as it did.", null=True)
+    error = fields.Nested(JobErrorSchema, required=True, allow_none=True)
+    attempt = _field(fields.Integer, "The attempt that runs, ran last or runs next.")
+    retries = _field(fields.Integer)
+    history = fields.List(fields.Nested(AttemptSchema), required=True)
+    waiting_for = _field(fields.String, "Why the job is not running; null when it runs or has ended.", null=True)
+    worker = _field(fields.String, null=True)
+    parent_id = _field(fields.String, null=True)
+    root_id = _field(fields.String, null=True)
+    group_id = _field(fields.String, null=True)
+    tags = fields.List(fields.String(), required=True)
+    max_retries = _field(fields.Integer, null=True)
+    soft_time_limit = _field(fields.Float, "Seconds.", null=True)
+    time_limit = _field(fields.Float, "Seconds.", null=True)
+    created_at = _field(fields.DateTime)
+    due_at = _field(fields.DateTime, null=True)
+    expires_at = _field(fields.DateTime, null=True)
+    published_at = _field(fields.DateTime, "When the broker took the message.", null=True)
+    started_at = _field(fields.DateTime, null=True)
+    finished_at = _field(fields.DateTime, null=True)
+    cancel_requested_at = _field(fields.DateTime, null=True)
+    links = fields.Nested(LinksSchema, required=True)
+
+
+class NamedJobSchema(JobSchema):
+    """A job submitted by the name of its task."""
+
+    result_id = _field(fields.String, "The same as task_id, for clients of the Flask tutorial.")
+
+
+class JobPageSchema(Schema):
+    """A page of jobs, newest first."""
+
+    tasks = fields.List(fields.Nested(JobSchema), required=True)
+    next = _field(fields.String, "Where the next page is; null on the last.", null=True)
+    next_cursor = _field(fields.String, null=True)

@@ -1,0 +1,120 @@
+"""Routes that read jobs and tasks."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, current_app, request
+from marshmallow import RAISE, Schema, fields
+
+from ..jobs import service
+from ..jobs.queries import Filter
+from ..mirror import arguments
+from . import cursor
+from .blueprint import blueprint
+from .job import JobPageSchema, JobSchema, job_json, job_response, json_response
+from .schemas import ListQuerySchema, WaitQuerySchema
+from .stream import follow
+from .submission import public_tasks
+from .watch import wait_for_end
+
+
+@blueprint.route("/tasks/<task_id>")
+@blueprint.arguments(WaitQuerySchema, location="query", unknown=RAISE)
+@blueprint.response(200, JobSchema)
+@blueprint.problems(404, 422, 503)
+def show(query: dict[str, float], task_id: str) -> Response:
+    """Show a job
+
+    With `wait`, the answer comes as soon as the job has ended, at the latest after so many seconds.
+    """
+    return job_response(wait_for_end(task_id, query["wait"]))
+
+
+@blueprint.route("/tasks")
+@blueprint.arguments(ListQuerySchema, location="query", unknown=RAISE)
+@blueprint.response(200, JobPageSchema)
+@blueprint.problems(422, 503)
+def index(query: tuple[Filter, int, cursor.Place | None]) -> Response:
+    """List jobs, newest first
+
+    Filters can be combined. `next` is the address of the following page.
+    """
+    wanted, limit, after = query
+    jobs = service.page(wanted, limit=limit + 1, after=after)
+    more = len(jobs) > limit
+    next_cursor = cursor.encode((jobs[limit - 1].created_at, jobs[limit - 1].id)) if more else None
+    next_url = _next_url(next_cursor) if next_cursor else None
+    root = request.script_root
+    page = {"tasks": [job_json(job, root) for job in jobs[:limit]], "next": next_url, "next_cursor": next_cursor}
+    response = json_response(page)
+    if next_url:
+        response.headers["Link"] = f'<{next_url}>; rel="next"'
+    return response
+
+
+def _next_url(next_cursor: str) -> str:
+    query = {**request.args.to_dict(), "cursor": next_cursor}
+    return f"{request.script_root}/tasks?{urlencode(query)}"
+
+
+@blueprint.route("/tasks/<task_id>/events")
+@blueprint.response(200, {"type": "string"}, content_type="text/event-stream")
+@blueprint.problems(404, 503)
+def events(task_id: str) -> Response:
+    """Follow a job as server-sent events
+
+    `job` events carry the job's JSON: at once, then after each change. The last event is `end`, with the outcome, or
+    `gone` if the job was deleted. With `Last-Event-ID` nothing is sent that was seen already, except the outcome.
+    """
+    job = service.get(task_id)
+    stream = follow(service.runtime().engine, job, _last_event_id(), request.script_root)
+    response = Response(stream, mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _last_event_id() -> int | None:
+    text = request.headers.get("Last-Event-ID", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+class TaskTypeSchema(Schema):
+    """A task that clients can ask for."""
+
+    name = fields.String(required=True)
+    summary = fields.String(required=True)
+    schema = fields.Dict(required=True, metadata={"description": "JSON Schema (2020-12) of the arguments by name."})
+    queue = fields.String(required=True)
+    soft_time_limit = fields.Float(required=True, allow_none=True, metadata={"description": "Seconds."})
+    time_limit = fields.Float(required=True, allow_none=True, metadata={"description": "Seconds."})
+    max_retries = fields.Integer(required=True, allow_none=True, metadata={"description": "null: no limit."})
+    rate_limit = fields.Raw(required=True, allow_none=True)
+
+
+@blueprint.route("/task-types")
+@blueprint.response(200, TaskTypeSchema(many=True))
+def task_types() -> Response:
+    """List the tasks that can be submitted"""
+    return json_response([_task_type(task) for task in public_tasks()])
+
+
+def _task_type(task: Any) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "summary": ((task.__doc__ or "").strip().splitlines() or [""])[0],
+        "schema": arguments.json_schema_of(task),
+        "queue": _queue_of(task),
+        "soft_time_limit": task.soft_time_limit,
+        "time_limit": task.time_limit,
+        "max_retries": task.max_retries,
+        "rate_limit": task.rate_limit,
+    }
+
+
+def _queue_of(task: Any) -> str:
+    celery = current_app.extensions["celery"]
+    options = {key: value for key, value in task._get_exec_options().items() if value is not None}
+    queue = celery.amqp.router.route(options, task.name, (), {}, task).get("queue")
+    name: str = getattr(queue, "name", queue) or celery.conf.task_default_queue
+    return name

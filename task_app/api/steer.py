@@ -1,0 +1,69 @@
+"""Routes that move jobs: cancel, retry, delete."""
+
+from typing import Any
+
+from flask import Response
+from marshmallow import ValidationError
+from werkzeug.exceptions import Conflict
+
+from ..jobs import service
+from .blueprint import blueprint
+from .body import json_body
+from .job import JobSchema, job_response
+from .problems import FieldErrors
+from .schemas import ArgumentsSchema, argument_texts
+from .submission import UnknownTask, find_task
+
+
+@blueprint.route("/tasks/<task_id>/cancel", methods=["POST"])
+@blueprint.response(202, JobSchema)
+@blueprint.problems(404, 409, 503)
+def cancel(task_id: str) -> Response:
+    """Cancel a job
+
+    A waiting job is REVOKED at once. A running one is told to end, and terminated if it doesn't. 409 if it has ended.
+    """
+    return job_response(service.cancel(task_id), 202)
+
+
+@blueprint.route("/tasks/<task_id>/retry", methods=["POST"])
+@blueprint.response(202, JobSchema)
+@blueprint.problems(400, 404, 409, 413, 415, 422, 503)
+@blueprint.doc(
+    requestBody={"required": False, "content": {"application/json": {"schema": ArgumentsSchema}}},
+)
+def retry(task_id: str) -> Response:
+    """Run an ended job again
+
+    With the same arguments, or with those in the body in place of the old ones. 409 while the job has not ended.
+    """
+    edited = _edited_arguments(task_id, json_body(optional=True))
+    return job_response(service.retry(task_id, **edited), 202)
+
+
+@blueprint.route("/tasks/<task_id>", methods=["DELETE"])
+@blueprint.response(204)
+@blueprint.problems(404, 409, 503)
+def delete(task_id: str) -> Response:
+    """Delete an ended job for good"""
+    service.delete(task_id)
+    return Response(status=204)
+
+
+def _edited_arguments(task_id: str, body: Any) -> dict[str, str]:
+    """Return new arguments as JSON, validated together with those that stay."""
+    try:
+        edited = ArgumentsSchema().load(body)
+    except ValidationError as error:
+        raise FieldErrors(error.messages) from None
+    if not edited:
+        return {}
+    job = service.get(task_id)
+    try:
+        task = find_task(job.task)
+        args, kwargs = argument_texts(task, edited.get("args", job.args), edited.get("kwargs", job.kwargs))
+    except UnknownTask:
+        raise Conflict(f"There is no task {job.task} any more that could check the arguments.") from None
+    except ValidationError as error:
+        raise FieldErrors(error.messages) from None
+    return {"args": args, "kwargs": kwargs}

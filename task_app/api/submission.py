@@ -1,0 +1,58 @@
+"""Tasks that clients may ask for, and asking for one of them by name."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import celery
+from flask import current_app
+
+from ..errors import TaskAppError
+from ..jobs import service
+from ..jobs.submission import Submission
+from ..jobs.view import JobView
+from ..mirror import arguments
+
+
+class UnknownTask(TaskAppError):
+    """There is no public task of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("There is no task of this name.")
+        self.name = name
+
+
+def find_task(name: str) -> celery.Task:
+    """Return a public task. Raises UnknownTask."""
+    task = current_app.extensions["celery"].tasks.get(name)
+    if task is None or not is_public(task):
+        raise UnknownTask(name)
+    return task
+
+
+def public_tasks() -> list[celery.Task]:
+    """Return all public tasks by name."""
+    tasks = current_app.extensions["celery"].tasks
+    return [tasks[name] for name in sorted(tasks) if is_public(tasks[name])]
+
+
+def is_public(task: celery.Task) -> bool:
+    """Say whether clients may ask for this task: all but Celery's own and those that set `public = False`."""
+    return not task.name.startswith("celery.") and getattr(task, "public", True)
+
+
+def submit_task(
+    name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, coerce: bool = False
+) -> JobView:
+    """Validate the arguments of a public task, accept the job and publish it.
+
+    With `coerce` the keyword arguments are the text of a form. Raises UnknownTask, ArgumentErrors, ValueNotStorable.
+    """
+    task = find_task(name)
+    bound_args, bound_kwargs = arguments.bind(task, args, kwargs or {}, coerce=coerce)
+    return service.submit(Submission(task=task.name, args=as_json(bound_args), kwargs=as_json(bound_kwargs)))
+
+
+def as_json(value: Any) -> str:
+    """Write arguments the way the job table keeps them."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
