@@ -58,11 +58,11 @@ class Run:
         return self.log.read_text(errors="replace")
 
     def until_ready(self) -> "Run":
-        def look() -> re.Match[str] | None:
+        def look() -> list[str]:
             assert self.supervisor.poll() is None, self.output
-            return READY.search(self.output)
+            return READY.findall(self.output)
 
-        self.address = until(look, "the line that says it is ready").group(1)
+        (self.address,) = until(look, "the line that says it is ready")
         broker = embedded.status(str(self.instance))
         assert broker is not None
         self.family = [*self.supervisor.children(recursive=True), psutil.Process(broker.pid)]
@@ -116,6 +116,7 @@ def test_a_job_is_done_and_is_still_there_after_ctrl_c_and_a_second_start(start:
     job_id = run.submit("add", a=2, b=3)
     job = run.request(f"/tasks/{job_id}?wait=30")
     assert (job["task_status"], job["task_result"]) == ("SUCCESS", 5)
+    assert all(os.getpgid(process.pid) != run.supervisor.pid for process in run.family)
     os.killpg(run.supervisor.pid, signal.SIGINT)  # a terminal's Ctrl-C goes to the whole foreground group
     assert run.until_gone() == 0
     assert "Traceback" not in run.output
@@ -128,8 +129,8 @@ def test_a_job_is_done_and_is_still_there_after_ctrl_c_and_a_second_start(start:
 
 
 def test_open_streams_and_long_jobs_do_not_hold_up_the_end_for_long(start: Any) -> None:
-    run = start(FLASK_CLASSIC_SLEEP_SECONDS="600").until_ready()
-    job_id = run.submit("sleep_task")
+    run = start().until_ready()
+    job_id = run.submit("sleep_task", seconds=600)
     until(lambda: run.request(f"/tasks/{job_id}")["task_status"] == "STARTED", "the job to start")
     stream = urllib.request.urlopen(f"{run.address}/tasks/{job_id}/events", timeout=30)
     stream.readline()

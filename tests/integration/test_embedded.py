@@ -48,14 +48,30 @@ def test_celery_can_talk_to_it(instance: str) -> None:
     assert get(instance) == "hello"
 
 
+STARTER = """
+import sys
+from task_app import embedded
+print("ready", flush=True)
+sys.stdin.readline()
+embedded.ensure_running(sys.argv[1])
+print(embedded.status(sys.argv[1]).pid)
+"""
+
+
 def test_processes_that_come_at_the_same_time_start_one_server(instance: str) -> None:
-    code = (
-        "import sys; from task_app import embedded;"
-        "embedded.ensure_running(sys.argv[1]); print(embedded.status(sys.argv[1]).pid)"
-    )
     starters = [
-        subprocess.Popen([sys.executable, "-c", code, instance], stdout=subprocess.PIPE, text=True) for _ in range(4)
+        subprocess.Popen(
+            [sys.executable, "-c", STARTER, instance], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(6)
     ]
+    for starter in starters:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == "ready\n"
+    for starter in starters:
+        assert starter.stdin is not None
+        starter.stdin.write("go\n")
+        starter.stdin.flush()
     pids = {starter.communicate(timeout=60)[0] for starter in starters}
     assert pids == {f"{pid_of(instance)}\n"}
 

@@ -1,7 +1,6 @@
 """The settings: where they come from, which source wins, and what is refused."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[Path]:
+def instance(tmp_path: Path) -> Path:
     return tmp_path / "instance"
 
 

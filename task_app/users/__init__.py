@@ -1,0 +1,1 @@
+"""The people who get mail: a small table of its own, beside the jobs."""
