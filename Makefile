@@ -19,7 +19,7 @@ run: $(VENV)/run.stamp ## Install what is missing and run everything: web, worke
 	@exec $(PY) -m task_app.run $(ARGS)
 
 test: $(VENV)/dev.stamp ## Run all tests (ARGS="-k name" for some)
-	@exec $(PY) -m pytest $(ARGS)
+	@exec $(PY) -m pytest -n 4 --dist loadgroup $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types and who imports whom
 	$(PY) -m ruff check .

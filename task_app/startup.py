@@ -113,7 +113,9 @@ def _make_instance_folder(app: Flask) -> None:
     try:
         Path(app.instance_path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"FLASK_{config.INSTANCE_PATH}", f"can't make {app.instance_path}: {error.strerror}") from None
+        raise ConfigurationError(
+            f"FLASK_{config.INSTANCE_PATH}", f"can't make {app.instance_path}: {error.strerror}"
+        ) from None
 
 
 def _look_for_broker(app: Flask) -> None:
