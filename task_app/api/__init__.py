@@ -6,7 +6,8 @@
 | `health` | /healthz and /readyz |
 | `docs` | /openapi.json and /docs |
 | `classic` | the routes of the well-known tutorials |
-| `schemas`, `job` | what comes in; what goes out |
+| `blueprint`, `body`, `guards` | how requests are read, and which are turned away first |
+| `schemas`, `cursor`, `job` | what comes in; what goes out |
 | `problems` | how errors look |
 | `submission` | the public tasks, and submitting one by its name |
 | `watch`, `stream` | waiting for a job; its events |

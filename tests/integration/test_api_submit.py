@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
@@ -304,7 +305,7 @@ def test_wrong_arguments_of_a_named_task(app: Flask, client: FlaskClient) -> Non
     assert errors_of(client.post("/tasks/add", data={"a": ["1", "2"], "b": "1"})).keys() == {"a"}
     assert errors_of(client.post("/tasks/add", data={"a": "1", "b": "\0"})).keys() == {"b"}
     assert errors_of(client.post("/tasks/add", json=[1, 2])).keys() == {"body"}
-    upload = {"a": (b"1", "a.txt"), "b": "1"}
+    upload = {"a": (BytesIO(b"1"), "a.txt"), "b": "1"}
     refused = errors_of(client.post("/tasks/add", data=upload, content_type="multipart/form-data"))
     assert refused == {"a": ["Files are not accepted."]}
     problem_of(client.post("/tasks/add", data="a=1", content_type="text/plain"), 415)
