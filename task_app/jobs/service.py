@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import BrokerUnavailable, IllegalMove, JobExists, JobNotFound, ValueNotStorable
 from . import faults, queries, transitions
 from .database import transaction
-from .ids import new_id
+from .rows import new_row
 from .states import State, WaitReason, is_final, is_running, is_waiting
 from .submission import Outgoing, Submission
 from .view import JobView
@@ -169,32 +169,25 @@ def _row(submission: Submission, alarm: timedelta) -> dict[str, Any]:
     if here.publisher is not None:
         submission = here.publisher.route(submission)
     now = utcnow()
-    job_id = submission.id or new_id()
     due_later = submission.due_at is not None and submission.due_at > now
-    return {
-        "id": job_id,
-        "task": submission.task,
-        "args": submission.args,
-        "kwargs": submission.kwargs,
-        "queue": submission.queue,
-        "priority": submission.priority,
-        "state": State.PENDING,
-        "attempt": 1,
-        "retries": submission.retries,
-        "rescues": 0,
-        "version": 1,
-        "tags": json.dumps(list(dict.fromkeys(submission.tags))) if submission.tags else None,
-        "message": json.dumps(submission.message) if submission.message else None,
-        "parent_id": submission.parent_id,
-        "root_id": submission.root_id or job_id,
-        "group_id": submission.group_id,
-        "forgotten": False,
-        "created_at": now,
-        "due_at": submission.due_at,
-        "expires_at": submission.expires_at,
-        "dispatch_at": submission.due_at if due_later else now + alarm,
-        "published_at": None,
-    }
+    return new_row(
+        id=submission.id,
+        task=submission.task,
+        args=submission.args,
+        kwargs=submission.kwargs,
+        queue=submission.queue,
+        priority=submission.priority,
+        retries=submission.retries,
+        tags=json.dumps(list(dict.fromkeys(submission.tags))) if submission.tags else None,
+        message=json.dumps(submission.message) if submission.message else None,
+        parent_id=submission.parent_id,
+        root_id=submission.root_id,
+        group_id=submission.group_id,
+        created_at=now,
+        due_at=submission.due_at,
+        expires_at=submission.expires_at,
+        dispatch_at=submission.due_at if due_later else now + alarm,
+    )
 
 
 def _connection_for(values: dict[str, Any]) -> Any:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ..jobs import transitions
+from ..jobs.rows import new_row
 from ..jobs.service import utcnow
-from ..jobs.states import State
 from . import codec
 
 UNKNOWN_TASK = "unknown"
@@ -93,25 +93,7 @@ def from_outcome(connection: Connection, job_id: str, request: Any) -> None:
 
 
 def _insert(connection: Connection, job_id: str, **values: Any) -> None:
-    row: dict[str, Any] = {
-        "id": job_id,
-        "priority": DEFAULT_PRIORITY,
-        "state": State.PENDING,
-        "attempt": 1,
-        "retries": 0,
-        "rescues": 0,
-        "version": 1,
-        "tags": None,
-        "message": None,
-        "forgotten": False,
-        "created_at": utcnow(),
-        "due_at": None,
-        "expires_at": None,
-        "dispatch_at": None,
-        "published_at": None,
-    }
-    row |= values
-    row["root_id"] = row["root_id"] or job_id
+    row = new_row(id=job_id, priority=DEFAULT_PRIORITY, **values)
     try:
         transitions.insert_jobs(connection, [row])
     except IntegrityError:

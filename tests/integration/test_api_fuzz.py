@@ -196,9 +196,7 @@ def test_no_submission_ends_in_a_500(
 
 @given(st.sampled_from(NAMES), TEXT | NUMBERS.map(str) | ODD_TEXT)
 @settings(RELAXED, max_examples=150)
-def test_no_query_ends_in_a_500(
-    connection: Connection, ask: Callable[..., None], name: str, value: str
-) -> None:
+def test_no_query_ends_in_a_500(connection: Connection, ask: Callable[..., None], name: str, value: str) -> None:
     for path in ("/tasks", f"/tasks/{insert_ended(connection)}"):
         ask("GET", path, f"{name}={percent(value)}")
 
