@@ -7,7 +7,7 @@ from celery import Celery
 from celery.result import AsyncResult
 from flask import Flask
 
-from .jobs.service import JobRuntime
+from .jobs.runtime import JobRuntime
 from .mirror.publisher import HIGHEST_PRIORITY, CeleryPublisher
 from .mirror.send import send
 

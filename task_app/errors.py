@@ -54,6 +54,10 @@ class JobCancelled(TaskAppError):
     """Raised inside a running task whose job somebody asked to cancel."""
 
 
+class Unpublishable(TaskAppError):
+    """No message can be made of this job, however often it is tried."""
+
+
 class BrokerUnavailable(TaskAppError):
     """The broker didn't take a message. The job stays in the table and is published later."""
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from task_app import create_app
 from task_app.extensions import db
-from task_app.jobs.service import JobRuntime
+from task_app.jobs.runtime import JobRuntime
 
 from . import services
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from flask import Response, request
 from marshmallow import Schema, fields
 
-from ..jobs.service import utcnow
+from ..jobs.runtime import utcnow
 from ..jobs.view import JobView, timestamp
 
 

@@ -8,6 +8,7 @@ from marshmallow import RAISE, Schema, fields
 
 from ..jobs import service
 from ..jobs.queries import Filter
+from ..jobs.runtime import runtime
 from ..mirror import arguments
 from . import cursor
 from .blueprint import blueprint
@@ -67,7 +68,7 @@ def events(task_id: str) -> Response:
     `gone` if the job was deleted. With `Last-Event-ID` nothing is sent that was seen already, except the outcome.
     """
     job = service.get(task_id)
-    stream = follow(service.runtime().engine, job, _last_event_id(), request.script_root)
+    stream = follow(runtime().engine, job, _last_event_id(), request.script_root)
     response = Response(stream, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Accel-Buffering"] = "no"

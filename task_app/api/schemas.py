@@ -10,7 +10,7 @@ from flask import current_app
 from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
 
 from ..jobs.queries import Filter
-from ..jobs.service import runtime, utcnow
+from ..jobs.runtime import runtime, utcnow
 from ..jobs.submission import Submission
 from ..mirror import arguments
 from ..mirror.fields import Integer, Number

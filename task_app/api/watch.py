@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 from ..jobs import queries, service
+from ..jobs.runtime import runtime
 from ..jobs.states import is_final
 from ..jobs.view import JobView
 
@@ -37,5 +38,5 @@ def wait_for_end(job_id: str, seconds: float) -> JobView:
 
 
 def _version(job_id: str) -> int | None:
-    with service.runtime().engine.connect() as connection:
+    with runtime().engine.connect() as connection:
         return queries.version_of(connection, job_id)

@@ -6,7 +6,7 @@ from flask import Flask
 
 from ..extensions import db
 from .database import kernel_engine, prepare
-from .service import JobRuntime
+from .runtime import JobRuntime
 
 
 def init_app(app: Flask) -> None:

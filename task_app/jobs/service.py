@@ -6,63 +6,31 @@ table.
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
-from flask import current_app
-from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import BrokerUnavailable, IllegalMove, JobExists, JobNotFound, ValueNotStorable
+from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
 from . import faults, queries, transitions
 from .database import transaction
+from .publishing import publish, publish_by_id
 from .rows import new_row
+from .runtime import runtime, utcnow
 from .states import State, WaitReason, is_final, is_running, is_waiting
 from .submission import Outgoing, Submission
 from .view import JobView
 
 logger = logging.getLogger(__name__)
 
+TAG_LENGTH = 100
+
 #: How long sending the replacements of a task may take before its id is given up and the task runs again.
 REPLACING_TAKES_AT_MOST = timedelta(seconds=60)
-
-
-class Publisher(Protocol):
-    """What the service needs of the broker; the mirror implements it with Celery."""
-
-    def route(self, submission: Submission) -> Submission:
-        """Fill in what the task's own options and the routing decide: queue, priority, limits."""
-
-    def publish(self, job: Outgoing) -> None:
-        """Send the message of a job. Raises BrokerUnavailable within the broker timeout."""
-
-    def depth(self, queue: str) -> int:
-        """Return how many messages wait in a queue. Raises BrokerUnavailable."""
-
-
-@dataclass(slots=True)
-class JobRuntime:
-    """What the kernel keeps per app, under `app.extensions["jobs"]`."""
-
-    engine: Engine
-    arguments_limit: int  # bytes
-    dispatch_grace: timedelta  # how long the submitting process has to publish before a dispatcher does
-    publisher: Publisher | None = None
-
-
-def runtime() -> JobRuntime:
-    """Return the kernel's part of the current app."""
-    found: JobRuntime = current_app.extensions["jobs"]
-    return found
-
-
-def utcnow() -> datetime:
-    """Return this host's clock, in UTC."""
-    return datetime.now(UTC)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -146,7 +114,7 @@ def _unblock(values: dict[str, Any]) -> bool:
         if not transitions.unblock(connection, values["id"], values=values, wake_at=values["dispatch_at"]):
             return False
     if values["due_at"] is None or values["due_at"] <= values["created_at"]:
-        publish(values["id"])
+        publish_by_id(values["id"])
     return True
 
 
@@ -154,18 +122,14 @@ def _existing(job_id: str) -> JobView:
     job = get(job_id)
     if is_waiting(job.state) and job.published_at is None and (job.due_at is None or job.due_at <= utcnow()):
         # The first try may have died between its commit and its message.
-        publish(job_id)
+        publish_by_id(job_id)
     return job
 
 
 def _row(submission: Submission, alarm: timedelta) -> dict[str, Any]:
     """Make the row of a new job; `alarm` is when a dispatcher looks at it if it is due now."""
     here = runtime()
-    size = len(submission.args) + len(submission.kwargs)
-    if size > here.arguments_limit:
-        raise ValueNotStorable(
-            f"the arguments are {size} bytes of JSON; the limit is {here.arguments_limit} (JOB_ARGUMENTS_LIMIT)"
-        )
+    _check_size(submission.args, submission.kwargs)
     if here.publisher is not None:
         submission = here.publisher.route(submission)
     now = utcnow()
@@ -178,7 +142,7 @@ def _row(submission: Submission, alarm: timedelta) -> dict[str, Any]:
         queue=submission.queue,
         priority=submission.priority,
         retries=submission.retries,
-        tags=json.dumps(list(dict.fromkeys(submission.tags))) if submission.tags else None,
+        tags=_tags(submission.tags),
         message=json.dumps(submission.message) if submission.message else None,
         parent_id=submission.parent_id,
         root_id=submission.root_id,
@@ -188,6 +152,21 @@ def _row(submission: Submission, alarm: timedelta) -> dict[str, Any]:
         expires_at=submission.expires_at,
         dispatch_at=submission.due_at if due_later else now + alarm,
     )
+
+
+def _check_size(args: str, kwargs: str) -> None:
+    size, limit = len(args) + len(kwargs), runtime().arguments_limit
+    if size > limit:
+        raise ValueNotStorable(f"the arguments are {size} bytes of JSON; the limit is {limit} (JOB_ARGUMENTS_LIMIT)")
+
+
+def _tags(tags: Iterable[str]) -> str | None:
+    """Write tags as JSON, each once. Outer white space goes: MariaDB takes "a" and "a " for the same key."""
+    distinct = list(dict.fromkeys(tag.strip() for tag in tags))
+    for tag in distinct:
+        if not tag.isprintable() or not 1 <= len(tag) <= TAG_LENGTH:
+            raise ValueNotStorable(f"a tag is 1 to {TAG_LENGTH} printable characters, not {tag!r}")
+    return json.dumps(distinct) if distinct else None
 
 
 def _connection_for(values: dict[str, Any]) -> Any:
@@ -200,75 +179,7 @@ def _publish_if_due(values: dict[str, Any]) -> None:
     if values["due_at"] is not None and values["due_at"] > values["created_at"]:
         return
     job = Outgoing(**{name: values[name] for name in Outgoing.__dataclass_fields__})
-    values.update(_publish(job))
-
-
-# -- publishing --------------------------------------------------------------------------------------------------
-
-
-def publish(job_id: str) -> None:
-    """Send the message of a waiting job now instead of leaving it to a dispatcher."""
-    with runtime().engine.connect() as connection:
-        job = queries.outgoing(connection, job_id)
-    if job is not None:
-        _publish(job)
-
-
-def _publish(job: Outgoing) -> dict[str, Any]:
-    """Publish and mark; return the columns that this changed."""
-    here = runtime()
-    if here.publisher is None:
-        return {}
-    try:
-        here.publisher.publish(job)
-    except BrokerUnavailable as error:
-        logger.warning("job %s is kept in the table: %s", job.id, error)
-        again_at = utcnow() + here.dispatch_grace
-        with here.engine.connect() as connection:
-            transitions.mark_publish_failed(connection, [(job.id, job.attempt)], str(error), again_at)
-        return {"publish_error": str(error), "dispatch_at": again_at}
-    now = utcnow()
-    with here.engine.connect() as connection:
-        transitions.mark_published(connection, job.id, job.attempt, now)
-    return {"published_at": now, "dispatch_at": None}
-
-
-def dispatch(limit: int = 200, lease: timedelta = timedelta(seconds=30)) -> int:
-    """Publish jobs that are due and not on the broker; return how many were. Any number of callers may run at once.
-
-    The rows are leased first, so that no lock is held while messages are sent. If this process dies meanwhile, the
-    lease runs out and another dispatcher sends them again; the fence makes doubles harmless.
-    """
-    here = runtime()
-    if here.publisher is None:
-        return 0
-    now = utcnow()
-    with here.engine.connect() as connection:
-        if not queries.anything_due(connection, now):
-            return 0
-    with transaction(here.engine) as connection:
-        jobs = queries.due(connection, now, limit)
-        if jobs:
-            transitions.lease_for_dispatch(connection, [(job.id, job.attempt) for job in jobs], now + lease)
-    sent: list[tuple[str, int]] = []
-    failure: BrokerUnavailable | None = None
-    for job in jobs:
-        try:
-            here.publisher.publish(job)
-        except BrokerUnavailable as error:
-            failure = error
-            break
-        sent.append((job.id, job.attempt))
-    with transaction(here.engine) as connection:
-        if sent:
-            transitions.mark_many_published(connection, sent, utcnow())
-        if failure is not None:
-            rest = [(job.id, job.attempt) for job in jobs[len(sent) :]]
-            # Soon again: whoever looks first finds out whether the broker is back.
-            transitions.mark_publish_failed(connection, rest, str(failure), utcnow() + timedelta(seconds=1))
-    if failure is not None:
-        logger.warning("dispatch stopped after %d of %d messages: %s", len(sent), len(jobs), failure)
-    return len(sent)
+    values.update(publish(job))
 
 
 # -- steering ----------------------------------------------------------------------------------------------------
@@ -307,6 +218,8 @@ def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None) ->
         job = queries.get(connection, job_id)
         if job is None:
             raise JobNotFound(job_id)
+        args, kwargs = job.args_json if args is None else args, job.kwargs_json if kwargs is None else kwargs
+        _check_size(args, kwargs)
         now = utcnow()
         line = transitions.history_line(
             attempt=job.attempt,
@@ -320,14 +233,14 @@ def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None) ->
             connection,
             job_id,
             job.attempt,
-            args=job.args_json if args is None else args,
-            kwargs=job.kwargs_json if kwargs is None else kwargs,
+            args=args,
+            kwargs=kwargs,
             line=line,
             wake_at=now + here.dispatch_grace,
         )
     if not moved:
         raise IllegalMove(job_id, "retry", get(job_id).state)
-    publish(job_id)
+    publish_by_id(job_id)
     return get(job_id)
 
 

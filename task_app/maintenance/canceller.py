@@ -8,7 +8,7 @@ from celery.worker import state
 from flask import Flask
 
 from ..jobs import queries
-from ..jobs.service import runtime, utcnow
+from ..jobs.runtime import runtime, utcnow
 
 logger = logging.getLogger(__name__)
 

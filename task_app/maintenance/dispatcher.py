@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from ..jobs import service
+from ..jobs import publishing
 
 BATCH = 200
 
@@ -17,5 +17,5 @@ class Dispatcher:
 
     def run(self) -> None:
         """Publish every job whose time has come."""
-        while service.dispatch(BATCH) == BATCH:
+        while publishing.dispatch(BATCH) == BATCH:
             pass

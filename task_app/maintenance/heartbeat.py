@@ -8,7 +8,7 @@ from celery.worker import state
 from flask import Flask
 
 from ..jobs import workers
-from ..jobs.service import runtime
+from ..jobs.runtime import runtime
 from ..jobs.workers import WorkerCard
 from ..version import __version__
 

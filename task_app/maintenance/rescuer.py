@@ -6,7 +6,8 @@ from flask import Flask
 
 from ..errors import BrokerUnavailable
 from ..jobs import queries, transitions, workers
-from ..jobs.service import give_up_attempt, runtime, utcnow
+from ..jobs.runtime import runtime, utcnow
+from ..jobs.service import give_up_attempt
 
 BATCH = 500
 

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..jobs import workers
-from ..jobs.service import JobRuntime
+from ..jobs.runtime import JobRuntime
 from ..mirror import identity
 from ..mirror.fork import gate
 from .canceller import Canceller

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ..jobs import transitions
 from ..jobs.rows import new_row
-from ..jobs.service import utcnow
+from ..jobs.runtime import utcnow
 from . import codec
 
 UNKNOWN_TASK = "unknown"

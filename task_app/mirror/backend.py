@@ -21,8 +21,8 @@ from sqlalchemy import Connection, Engine
 
 from ..context import app_context
 from ..errors import JobCancelled, ValueNotStorable
-from ..jobs import faults, groups, queries, service, transitions
-from ..jobs.service import JobRuntime, utcnow
+from ..jobs import faults, groups, publishing, queries, service, transitions
+from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.states import State
 from . import adopt, codec
 from .patience import insist
@@ -197,7 +197,7 @@ class JobBackend(BaseBackend):
         due = queries.row(connection, job_id, "due_at", "attempt")
         if due is not None and due["attempt"] == attempt + 1 and (due["due_at"] is None or due["due_at"] <= utcnow()):
             with app_context(self._flask_app):
-                service.publish(job_id)
+                publishing.publish_by_id(job_id)
         return True
 
     def _report(

@@ -23,5 +23,6 @@ def loads(text: str) -> Any:
     """Read JSON, with kombu's types. Raises kombu's DecodeError."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        # Not only malformed text: kombu's typed values (`__type__`, `__value__`) may be nonsense.
         raise DecodeError(str(error)) from error

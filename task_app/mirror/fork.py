@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import Engine, Pool
 
 from ..extensions import db
-from ..jobs.service import JobRuntime
+from ..jobs.runtime import JobRuntime
 
 
 class ForkGate:

@@ -10,7 +10,7 @@ from flask import Flask
 
 from ..errors import JobCancelled
 from ..jobs import transitions
-from ..jobs.service import JobRuntime
+from ..jobs.runtime import JobRuntime
 from ..jobs.states import State
 from . import codec
 from .patience import insist

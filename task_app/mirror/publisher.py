@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import QueueNotFound
 from flask import Flask
 from kombu import Connection, Queue
-from kombu.exceptions import LimitExceeded, OperationalError
+from kombu.exceptions import DecodeError, EncodeError, LimitExceeded, OperationalError
 from kombu.pools import ProducerPool, producers
 
 from .. import embedded
-from ..errors import BrokerUnavailable, ConfigurationError
+from ..errors import BrokerUnavailable, ConfigurationError, Unpublishable
 from ..jobs.submission import Outgoing, Submission
 from . import codec
 
@@ -24,7 +25,7 @@ UNREACHABLE = (OperationalError, LimitExceeded, OSError)
 
 
 class CeleryPublisher:
-    """Sends messages through Celery's own message format, queues and signals (implements `jobs.service.Publisher`).
+    """Sends messages through Celery's own message format, queues and signals (implements `jobs.runtime.Publisher`).
 
     It has its own connections, because a submit must fail within `BROKER_TIMEOUT` while a worker's consumer may wait.
     """
@@ -73,9 +74,14 @@ class CeleryPublisher:
     # -- publishing ----------------------------------------------------------------------------------------------
 
     def publish(self, job: Outgoing) -> None:
-        """Send the message of a job. Raises BrokerUnavailable within the broker timeout."""
+        """Send the message of a job.
+
+        Raises BrokerUnavailable within the broker timeout, and Unpublishable when no message can be made of it.
+        """
         try:
             self._send(job)
+        except (DecodeError, EncodeError, QueueNotFound) as error:
+            raise Unpublishable(_one_line(error)) from error
         except UNREACHABLE as error:
             if not self._flask_app.config["EMBEDDED_BROKER"]:
                 raise BrokerUnavailable(_one_line(error)) from error

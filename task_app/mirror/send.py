@@ -120,7 +120,7 @@ def _submission(
 
 def _message(options: Mapping[str, Any], running: Any) -> dict[str, Any]:
     """Keep what else the message must carry, so that it can be made again from the row alone."""
-    message = {key: options[key] for key in CARRIED if options.get(key)}
+    message = {key: options[key] for key in CARRIED if _is_given(options.get(key))}
     for key in ("link", "link_error"):
         if options.get(key):
             message[key] = maybe_list(options[key])
@@ -136,6 +136,11 @@ def _message(options: Mapping[str, Any], running: Any) -> dict[str, Any]:
     ):
         message.setdefault("max_retries", running.job_max_retries)
     return message and _plain(message)
+
+
+def _is_given(option: Any) -> bool:
+    """Tell a choice from Celery's ways to say nothing; 0 is a choice (`max_retries=0`)."""
+    return option is not None and option is not False and option not in ("", [], {})
 
 
 def _plain(message: dict[str, Any]) -> dict[str, Any]:

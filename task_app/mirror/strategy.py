@@ -8,7 +8,7 @@ from celery.worker.strategy import default as celery_default
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import ValueNotStorable
-from ..jobs.service import JobRuntime
+from ..jobs.runtime import JobRuntime
 from . import adopt
 
 logger = logging.getLogger(__name__)

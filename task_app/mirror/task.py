@@ -14,9 +14,10 @@ from ..context import app_context
 from ..errors import JobNotFound
 from ..jobs import faults, queries, transitions
 from ..jobs.ids import new_id
-from ..jobs.service import JobRuntime, replacing, utcnow
+from ..jobs.runtime import JobRuntime, utcnow
+from ..jobs.service import replacing
 from ..jobs.states import State, is_waiting
-from . import adopt, codec, identity
+from . import adopt, arguments, codec, identity
 from .patience import insist
 from .progress import Reporter
 from .request import attempt_of
@@ -81,6 +82,7 @@ class JobTask(celery.Task):
             with app_context(self.flask_app):
                 return self.run(*args, **kwargs)
         self._claim_once()
+        args, kwargs = self._as_hinted(args, kwargs)
         with self.flask_app.app_context(), Reporter.for_request(request, self.flask_app):
             value = self.run(*args, **kwargs)
         if not self.ignore_result and not request.ignore_result:
@@ -104,6 +106,13 @@ class JobTask(celery.Task):
             request.blocked = True
             sig.delay()
         raise Ignore("Replaced by new task")
+
+    def _as_hinted(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Give a task hinted `date` a date: rows and messages keep the JSON that the client sent."""
+        try:
+            return arguments.revive(self, args, kwargs)
+        except arguments.WrongTask:
+            return args, kwargs  # not a task the API offers; it gets what the message says
 
     # -- claiming ------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ def fail(message: str = "no good") -> None:
 def echo(value: Any = None) -> Any:
     """Return the argument."""
     return value
+
+
+@shared_task(name="probe.weekday")
+def weekday(day: date) -> str:
+    """Name a day."""
+    return day.strftime("%A")
 
 
 @shared_task(name="probe.total")

@@ -21,6 +21,7 @@ from task_app import create_app, embedded
 from task_app.errors import JobNotFound
 from task_app.jobs import queries, service
 from task_app.jobs.models import Worker
+from task_app.jobs.runtime import runtime
 from task_app.jobs.view import JobView
 
 from .. import services
@@ -140,7 +141,7 @@ class Stack:
     def _alive(self, process: subprocess.Popen[bytes], node: str) -> bool:
         if process.poll() is not None:
             raise AssertionError(f"the worker ended with {process.returncode}:\n{self.output()}")
-        with self.app.app_context(), service.runtime().engine.connect() as connection:
+        with self.app.app_context(), runtime().engine.connect() as connection:
             pids = select(Worker.pid).where(Worker.name == node, Worker.stopped_at.is_(None))
             return process.pid in connection.execute(pids).scalars().all()
 
@@ -205,7 +206,7 @@ class Stack:
 
     def counts(self) -> dict[str, int]:
         """Count the jobs by state."""
-        with self.app.app_context(), service.runtime().engine.connect() as connection:
+        with self.app.app_context(), runtime().engine.connect() as connection:
             return queries.count_by_state(connection)
 
 

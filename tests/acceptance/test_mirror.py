@@ -1,13 +1,13 @@
 """The mirror on every pair of database and broker: the row tells what Celery does, Celery's results read the row."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from celery import Celery, chain, chord, exceptions, group
 from celery.result import GroupResult
 
-from task_app.jobs import service
+from task_app.jobs import publishing, service
 
 from .probes import Refused
 from .stack import Stack
@@ -88,10 +88,16 @@ def test_a_retry_waits_in_the_table(pair: Stack) -> None:
     assert result.get(timeout=WAIT) == 2
 
 
-def test_the_submitted_retry_limit_wins(pair: Stack) -> None:
-    result = pair.task("probe.retry_for_ever").apply_async(max_retries=2)
+@pytest.mark.parametrize("limit", [0, 2])
+def test_the_submitted_retry_limit_wins(pair: Stack, limit: int) -> None:
+    result = pair.task("probe.retry_for_ever").apply_async(max_retries=limit)
     job = pair.until_ended(result.id)
-    assert (job.state, job.attempt, job.options["max_retries"]) == ("FAILURE", 3, 2)
+    assert (job.state, job.attempt, job.options["max_retries"]) == ("FAILURE", limit + 1, limit)
+
+
+def test_a_task_gets_what_its_hints_promise(pair: Stack) -> None:
+    assert pair.task("probe.weekday").delay("2026-11-21").get(timeout=WAIT) == "Saturday"
+    assert pair.task("probe.weekday").delay(day=date(2026, 11, 22)).get(timeout=WAIT) == "Sunday"
 
 
 def test_progress_is_seen_and_the_last_value_kept(pair: Stack) -> None:
@@ -270,8 +276,8 @@ def test_a_duplicate_message_runs_nothing_twice(pair: Stack, tmp_path: Path) -> 
     ledger = tmp_path / "ledger"
     result = pair.task("probe.ledger").delay(str(ledger), "ran")
     with pair.app.app_context():
-        service.publish(result.id)
-        service.publish(result.id)
+        publishing.publish_by_id(result.id)
+        publishing.publish_by_id(result.id)
     result.get(timeout=WAIT)
     # A later job on the same worker ends after the duplicates were dropped.
     for _ in range(4):

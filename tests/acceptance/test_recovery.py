@@ -10,6 +10,7 @@ import pytest
 
 from task_app import embedded
 from task_app.jobs import service
+from task_app.jobs.runtime import runtime
 from task_app.jobs.submission import Submission
 
 from .stack import Stack, running, until
@@ -52,11 +53,11 @@ def test_a_thousand_jobs_over_http_end_right(tmp_path: Path, database: str, brok
 
 def test_a_submitter_that_dies_before_publishing_loses_nothing(embedded_stack: Stack) -> None:
     with embedded_stack.app.app_context():
-        runtime = service.runtime()
-        publisher, runtime.publisher = runtime.publisher, None  # what a kill between commit and publish leaves behind
+        here = runtime()
+        publisher, here.publisher = here.publisher, None  # what a kill between commit and publish leaves behind
         assert publisher is not None
         job_id = service.submit(publisher.route(Submission(task="add", args="[1,2]"))).id
-        runtime.publisher = publisher
+        here.publisher = publisher
     embedded_stack.start_worker()
     assert embedded_stack.until_ended(job_id).result == 3
 

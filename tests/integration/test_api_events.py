@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from task_app.api import stream
 from task_app.jobs import transitions
-from task_app.jobs.service import JobRuntime, utcnow
+from task_app.jobs.runtime import JobRuntime, utcnow
 from task_app.jobs.states import State
 
 from ..factories import insert_job

@@ -16,7 +16,7 @@ from task_app.api.job import JobPageSchema, JobSchema, LinksSchema
 from task_app.extensions import db
 from task_app.jobs import faults, transitions
 from task_app.jobs.ids import new_id
-from task_app.jobs.service import JobRuntime
+from task_app.jobs.runtime import JobRuntime
 from task_app.jobs.states import State
 
 from ..factories import insert_job

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from task_app.api.job import JobSchema
 from task_app.jobs import queries
-from task_app.jobs.service import JobRuntime
+from task_app.jobs.runtime import JobRuntime
 from task_app.jobs.view import JobView
 
 FAR = "2100-01-01T00:00:00Z"

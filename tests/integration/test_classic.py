@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from task_app import create_app
 from task_app.jobs import faults, service, transitions
 from task_app.jobs.queries import Filter
+from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.states import State
 from task_app.jobs.submission import Submission
 from task_app.users import service as users
@@ -28,22 +29,20 @@ class JobInHand:
 
     def __init__(self, task: str = "process", **kwargs: Any) -> None:
         self.id = service.submit(Submission(task=task, kwargs=json.dumps(kwargs))).id
-        self.connection = service.runtime().engine.connect()
+        self.connection = runtime().engine.connect()
 
     def claim(self) -> None:
-        assert transitions.claim(self.connection, self.id, 1, worker="w@test", worker_id="life", now=service.utcnow())
+        assert transitions.claim(self.connection, self.id, 1, worker="w@test", worker_id="life", now=utcnow())
 
     def report(self, state: str = State.PROGRESS, **meta: Any) -> None:
         assert transitions.report(self.connection, self.id, 1, state=state, meta=json.dumps(meta))
 
     def succeed(self, result: Any) -> None:
-        assert transitions.succeed(
-            self.connection, self.id, 1, result=json.dumps(result), children=None, now=service.utcnow()
-        )
+        assert transitions.succeed(self.connection, self.id, 1, result=json.dumps(result), children=None, now=utcnow())
 
     def fail(self, message: str, state: State = State.FAILURE) -> None:
         error = faults.fault("ValueError", "builtins", [message], message, "Traceback …")
-        assert transitions.end_badly(self.connection, self.id, 1, state=state, error=error, now=service.utcnow())
+        assert transitions.end_badly(self.connection, self.id, 1, state=state, error=error, now=utcnow())
 
 
 @pytest.fixture

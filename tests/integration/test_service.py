@@ -10,8 +10,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
-from task_app.errors import BrokerUnavailable, IllegalMove, JobExists, JobNotFound, ValueNotStorable
-from task_app.jobs import queries, service, transitions, workers
+from task_app.errors import BrokerUnavailable, IllegalMove, JobExists, JobNotFound, Unpublishable, ValueNotStorable
+from task_app.jobs import publishing, queries, service, transitions, workers
+from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.service import Taken
 from task_app.jobs.states import State
 from task_app.jobs.submission import Outgoing, Submission
@@ -24,6 +25,7 @@ class Recorder:
     def __init__(self) -> None:
         self.sent: list[Outgoing] = []
         self.away = False
+        self.impossible: set[str] = set()
 
     def route(self, submission: Submission) -> Submission:
         return replace(submission, queue=submission.queue or "celery", priority=submission.priority or 5)
@@ -31,6 +33,8 @@ class Recorder:
     def publish(self, job: Outgoing) -> None:
         if self.away:
             raise BrokerUnavailable("connection refused")
+        if job.id in self.impossible:
+            raise Unpublishable("nonsense")
         self.sent.append(job)
 
     def depth(self, queue: str) -> int:
@@ -40,14 +44,14 @@ class Recorder:
 @pytest.fixture
 def publisher(every_database: Flask) -> Iterator[Recorder]:
     with every_database.app_context():
-        runtime = service.runtime()
-        before, runtime.publisher = runtime.publisher, Recorder()
-        yield runtime.publisher
-        runtime.publisher = before
+        here = runtime()
+        before, here.publisher = here.publisher, Recorder()
+        yield here.publisher
+        here.publisher = before
 
 
 def claim(job_id: str, attempt: int = 1, worker_id: str = "life-1") -> bool:
-    with service.runtime().engine.connect() as connection:
+    with runtime().engine.connect() as connection:
         return transitions.claim(connection, job_id, attempt, worker="w@h", worker_id=worker_id, now=datetime.now(UTC))
 
 
@@ -63,18 +67,18 @@ def test_a_job_is_stored_before_its_message_is_sent(publisher: Recorder, monkeyp
 def test_a_submit_survives_the_broker(publisher: Recorder) -> None:
     publisher.away = True
     job = service.submit(Submission(task="add"))
-    assert job.waiting_for(service.utcnow()) == "broker"
-    assert service.get(job.id).waiting_for(service.utcnow()) == "broker"
+    assert job.waiting_for(utcnow()) == "broker"
+    assert service.get(job.id).waiting_for(utcnow()) == "broker"
     publisher.away = False
     _ring(job.id)
-    assert service.dispatch() == 1
+    assert publishing.dispatch(200) == 1
     assert [sent.id for sent in publisher.sent] == [job.id]
-    assert service.get(job.id).waiting_for(service.utcnow()) == "worker"
+    assert service.get(job.id).waiting_for(utcnow()) == "worker"
 
 
 def test_a_submit_costs_two_statements(publisher: Recorder) -> None:
     statements: list[str] = []
-    event.listen(service.runtime().engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    event.listen(runtime().engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     service.submit(Submission(task="add"))
     assert [statement.split()[0] for statement in statements] == ["INSERT", "UPDATE"]
 
@@ -82,10 +86,10 @@ def test_a_submit_costs_two_statements(publisher: Recorder) -> None:
 def test_a_due_time_is_left_to_the_dispatcher(publisher: Recorder) -> None:
     job = service.submit(Submission(task="add", due_at=datetime.now(UTC) + timedelta(hours=1)))
     assert publisher.sent == []
-    assert job.waiting_for(service.utcnow()) == "due time"
-    assert service.dispatch() == 0
+    assert job.waiting_for(utcnow()) == "due time"
+    assert publishing.dispatch(200) == 0
     _ring(job.id)
-    assert service.dispatch() == 1
+    assert publishing.dispatch(200) == 1
 
 
 def test_the_dispatcher_takes_the_most_urgent_first(publisher: Recorder) -> None:
@@ -93,7 +97,7 @@ def test_the_dispatcher_takes_the_most_urgent_first(publisher: Recorder) -> None
     ids = [service.submit(Submission(task="add", priority=priority)).id for priority in (3, 9, 5, 9)]
     publisher.away = False
     _ring(*ids)
-    service.dispatch()
+    publishing.dispatch(200)
     assert [job.priority for job in publisher.sent] == [9, 9, 5, 3]
     assert [job.id for job in publisher.sent[:2]] == [ids[1], ids[3]]
 
@@ -112,7 +116,7 @@ def test_many_dispatchers_send_each_job_once(every_database: Flask, publisher: R
     def run() -> None:
         with every_database.app_context():
             start.wait()
-            while service.dispatch(50):
+            while publishing.dispatch(50):
                 pass
 
     threads = [threading.Thread(target=run) for _ in range(4)]
@@ -120,7 +124,7 @@ def test_many_dispatchers_send_each_job_once(every_database: Flask, publisher: R
         thread.start()
     for thread in threads:
         thread.join()
-    while service.dispatch(50):
+    while publishing.dispatch(50):
         pass
     assert sorted(job.id for job in publisher.sent) == sorted(ids)
 
@@ -154,12 +158,41 @@ def test_arguments_over_the_limit_are_refused(publisher: Recorder) -> None:
     assert service.page(queries.Filter(), limit=1) == []
 
 
+def test_a_job_without_a_possible_message_fails_and_stops_nobody(publisher: Recorder) -> None:
+    publisher.away = True
+    bad, good = (service.submit(Submission(task=name)).id for name in ("bad", "good"))
+    publisher.away = False
+    publisher.impossible = {bad}
+    _ring(bad, good)
+    publishing.dispatch(200)
+    assert [job.id for job in publisher.sent] == [good]
+    failed = service.get(bad)
+    assert failed.state == "FAILURE" and failed.error is not None and "no message" in failed.error["message"]
+
+
+@pytest.mark.parametrize("tag", ["", "x" * 101, "a\x00b", "two\nlines"])
+def test_tags_that_cannot_be_kept_are_refused(publisher: Recorder, tag: str) -> None:
+    with pytest.raises(ValueNotStorable, match="tag"):
+        service.submit(Submission(task="add", tags=(tag,)))
+
+
+def test_tags_that_differ_by_white_space_are_one(publisher: Recorder) -> None:
+    assert service.get(service.submit(Submission(task="add", tags=("a", "a ", " a"))).id).tags == ["a"]
+
+
+def test_edited_arguments_obey_the_limit(publisher: Recorder) -> None:
+    job_id = service.submit(Submission(task="add")).id
+    service.cancel(job_id)
+    with pytest.raises(ValueNotStorable):
+        service.retry(job_id, args=json.dumps(["x" * 2_000_000]))
+
+
 def test_cancel_follows_the_state(publisher: Recorder) -> None:
     waiting, running, ended = (service.submit(Submission(task="add")).id for _ in range(3))
     claim(running)
     claim(ended)
-    with service.runtime().engine.connect() as connection:
-        transitions.succeed(connection, ended, 1, result="1", children=None, now=service.utcnow())
+    with runtime().engine.connect() as connection:
+        transitions.succeed(connection, ended, 1, result="1", children=None, now=utcnow())
     assert service.cancel(waiting).state == "REVOKED"
     assert service.cancel(running).cancel_requested_at is not None
     assert service.cancel(running).state == "STARTED"
@@ -192,7 +225,7 @@ def test_a_lost_attempt_is_given_another_until_the_cap(publisher: Recorder) -> N
         claim(job_id, attempt)
         assert service.give_up_attempt(job_id, attempt, reason="gone", max_rescues=2) == State.RETRY
         assert service.give_up_attempt(job_id, attempt, reason="gone", max_rescues=2) is None
-        assert service.get(job_id).waiting_for(service.utcnow()) == "dispatch"
+        assert service.get(job_id).waiting_for(utcnow()) == "dispatch"
     claim(job_id, 3)
     assert service.give_up_attempt(job_id, 3, reason="gone", max_rescues=2) == State.FAILURE
     assert [entry["state"] for entry in service.get(job_id).history] == ["LOST", "LOST", "FAILURE"]
@@ -211,7 +244,7 @@ def test_what_a_gone_worker_held_is_found(publisher: Recorder) -> None:
     )
     job_id = service.submit(Submission(task="add")).id
     claim(job_id, worker_id="life-9")
-    with service.runtime().engine.connect() as connection:
+    with runtime().engine.connect() as connection:
         workers.register(connection, card)
         workers.register(connection, card)
         assert workers.gone(connection, timedelta(seconds=30)) == []
@@ -227,8 +260,8 @@ def test_a_replaced_job_waits_and_is_taken_over(publisher: Recorder) -> None:
     job_id = service.submit(Submission(task="first")).id
     claim(job_id)
     with service.replacing(job_id, 1):
-        assert service.get(job_id).waiting_for(service.utcnow()) == "replacement"
-    assert service.dispatch() == 0
+        assert service.get(job_id).waiting_for(utcnow()) == "replacement"
+    assert publishing.dispatch(200) == 0
     job = service.submit(Submission(task="second", args="[7]", id=job_id), taken=Taken.SAME)
     assert (job.task, job.args, job.attempt) == ("second", [7], 2)
     assert publisher.sent[-1].task == "second"
@@ -240,13 +273,13 @@ def test_a_crash_while_replacing_runs_the_task_again(publisher: Recorder) -> Non
     with pytest.raises(RuntimeError), service.replacing(job_id, 1):
         raise RuntimeError("the process dies here")
     _ring(job_id)
-    assert service.dispatch() == 1
+    assert publishing.dispatch(200) == 1
     assert claim(job_id, 2)
 
 
 def _ring(*job_ids: str) -> None:
     """Let the alarms of these jobs ring now, instead of waiting for their time."""
-    with service.runtime().engine.connect() as connection:
+    with runtime().engine.connect() as connection:
         for job_id in job_ids:
             attempt = service.get(job_id).attempt
-            transitions.lease_for_dispatch(connection, [(job_id, attempt)], service.utcnow() - timedelta(seconds=1))
+            transitions.lease_for_dispatch(connection, [(job_id, attempt)], utcnow() - timedelta(seconds=1))

@@ -1,0 +1,117 @@
+"""Rows to the broker: at once by who submits, later by any dispatcher.
+
+A job that the broker doesn't take stays in the table, with the reason and an alarm for the next try.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..errors import BrokerUnavailable, Unpublishable
+from . import faults, queries, transitions
+from .database import transaction
+from .runtime import runtime, utcnow
+from .states import State
+from .submission import Outgoing
+
+logger = logging.getLogger(__name__)
+
+#: How long a dispatcher may take to send what it has leased.
+LEASE = timedelta(seconds=30)
+#: When to try again after the broker refused a dispatcher.
+AGAIN = timedelta(seconds=1)
+
+
+def publish(job: Outgoing) -> dict[str, Any]:
+    """Send the message of a waiting job and mark the row; return the columns that this changed."""
+    here = runtime()
+    if here.publisher is None:
+        return {}
+    try:
+        here.publisher.publish(job)
+    except Unpublishable as error:
+        return _fail(job, error)
+    except BrokerUnavailable as error:
+        logger.warning("job %s is kept in the table: %s", job.id, error)
+        again_at = utcnow() + here.dispatch_grace
+        with here.engine.connect() as connection:
+            transitions.mark_publish_failed(connection, [_key(job)], str(error), again_at)
+        return {"publish_error": str(error), "dispatch_at": again_at}
+    now = utcnow()
+    with here.engine.connect() as connection:
+        transitions.mark_published(connection, job.id, job.attempt, now)
+    return {"published_at": now, "dispatch_at": None}
+
+
+def publish_by_id(job_id: str) -> None:
+    """Send the message of a waiting job now instead of leaving it to a dispatcher."""
+    with runtime().engine.connect() as connection:
+        job = queries.outgoing(connection, job_id)
+    if job is not None:
+        publish(job)
+
+
+def dispatch(limit: int) -> int:
+    """Publish up to `limit` jobs that are due and not on the broker; return how many were.
+
+    Any number of callers may run at once. The rows are leased first, so that no lock is held while messages are
+    sent. If this process dies meanwhile, the lease runs out and another dispatcher sends them again; the fence makes
+    doubles harmless.
+    """
+    if runtime().publisher is None:
+        return 0
+    jobs = _lease(utcnow(), limit)
+    sent, rest, refusal = _send(jobs)
+    if jobs:
+        with transaction(runtime().engine) as connection:
+            if sent:
+                transitions.mark_many_published(connection, sent, utcnow())
+            if rest:
+                transitions.mark_publish_failed(connection, rest, refusal, utcnow() + AGAIN)
+    if rest:
+        logger.warning("dispatch stopped after %d of %d messages: %s", len(sent), len(jobs), refusal)
+    return len(sent)
+
+
+def _lease(now: datetime, limit: int) -> list[Outgoing]:
+    """Take what is due, so that no other dispatcher does; the first look costs no write lock."""
+    engine = runtime().engine
+    with engine.connect() as connection:
+        if not queries.anything_due(connection, now):
+            return []
+    with transaction(engine) as connection:
+        jobs = queries.due(connection, now, limit)
+        if jobs:
+            transitions.lease_for_dispatch(connection, [_key(job) for job in jobs], now + LEASE)
+    return jobs
+
+
+def _send(jobs: Sequence[Outgoing]) -> tuple[list[tuple[str, int]], list[tuple[str, int]], str]:
+    """Send messages until the broker refuses one; return (id, attempt) of those sent and of the rest, and why."""
+    publisher = runtime().publisher
+    sent: list[tuple[str, int]] = []
+    for tried, job in enumerate(jobs):
+        try:
+            if publisher is not None:
+                publisher.publish(job)
+        except Unpublishable as error:
+            _fail(job, error)
+        except BrokerUnavailable as error:
+            return sent, [_key(left) for left in jobs[tried:]], str(error)
+        else:
+            sent.append(_key(job))
+    return sent, [], ""
+
+
+def _fail(job: Outgoing, error: Unpublishable) -> dict[str, Any]:
+    now, reason = utcnow(), f"no message can be made of this job: {error}"
+    fault = faults.fault("Unpublishable", "task_app.errors", [reason], reason)
+    with runtime().engine.connect() as connection:
+        transitions.end_badly(connection, job.id, job.attempt, state=State.FAILURE, error=fault, now=now)
+    return {"state": State.FAILURE, "error": json.dumps(fault), "finished_at": now, "dispatch_at": None}
+
+
+def _key(job: Outgoing) -> tuple[str, int]:
+    return job.id, job.attempt

@@ -1,0 +1,44 @@
+"""What the kernel keeps per app, and its clock."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from flask import current_app
+from sqlalchemy import Engine
+
+from .submission import Outgoing, Submission
+
+
+class Publisher(Protocol):
+    """What the service needs of the broker; the mirror implements it with Celery."""
+
+    def route(self, submission: Submission) -> Submission:
+        """Fill in what the task's own options and the routing decide: queue, priority, limits."""
+
+    def publish(self, job: Outgoing) -> None:
+        """Send the message of a job. Raises BrokerUnavailable within the broker timeout, and Unpublishable."""
+
+    def depth(self, queue: str) -> int:
+        """Return how many messages wait in a queue. Raises BrokerUnavailable."""
+
+
+@dataclass(slots=True)
+class JobRuntime:
+    """What the kernel keeps per app, under `app.extensions["jobs"]`."""
+
+    engine: Engine
+    arguments_limit: int  # bytes
+    dispatch_grace: timedelta  # how long the submitting process has to publish before a dispatcher does
+    publisher: Publisher | None = None
+
+
+def runtime() -> JobRuntime:
+    """Return the kernel's part of the current app."""
+    found: JobRuntime = current_app.extensions["jobs"]
+    return found
+
+
+def utcnow() -> datetime:
+    """Return this host's clock, in UTC."""
+    return datetime.now(UTC)
