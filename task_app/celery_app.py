@@ -1,14 +1,14 @@
 """The Celery app of the Flask app."""
 
-import sys
 from typing import Any
 
 from celery import Celery
 from celery.result import AsyncResult
 from flask import Flask
 
+from .celery_settings import celery_settings
 from .jobs.runtime import JobRuntime
-from .mirror.publisher import HIGHEST_PRIORITY, CeleryPublisher
+from .mirror.publisher import CeleryPublisher
 from .mirror.send import send
 
 #: Tasks in these packages are named by their function alone: `add`, not `task_app.tasks.examples.add`.
@@ -41,51 +41,14 @@ def celery_init_app(app: Flask) -> Celery:
     """Build the Celery app from `app.config["CELERY"]`, attach it as `app.extensions["celery"]` and return it."""
     celery = TaskCelery(app.name, set_as_current=False)
     celery.flask_app = app
-    celery.config_from_object(settings(app))
+    celery.config_from_object(celery_settings(app))
     celery.set_default()
     app.extensions["celery"] = celery
     runtime: JobRuntime = app.extensions["jobs"]
     runtime.publisher = CeleryPublisher(celery, app)
+
+    def pass_on(job_id: str) -> None:
+        celery.backend.pass_on(job_id)  # the backend is made when it is first needed
+
+    runtime.after_end = pass_on
     return celery
-
-
-def settings(app: Flask) -> dict[str, Any]:
-    """Return Celery's settings: what the service needs, under what the user chose, under what must not be chosen."""
-    chosen: dict[str, Any] = dict(app.config["CELERY"])
-    transport = {"priority_steps": list(range(HIGHEST_PRIORITY + 1)), "queue_order_strategy": "priority", "sep": ":"}
-    defaults: dict[str, Any] = {
-        "timezone": "UTC",
-        "task_default_queue": app.config["JOB_DEFAULT_QUEUE"],
-        # RabbitMQ needs it at the declaration of a queue.
-        "task_queue_max_priority": HIGHEST_PRIORITY,
-        "broker_connection_retry_on_startup": True,
-        "broker_transport_options": {},
-        # The table knows more than events; `celery worker -E` turns them on for monitors.
-        "worker_send_task_events": False,
-        "beat_schedule_filename": f"{app.instance_path}/celerybeat-schedule",
-        # One backend per process instead of one per thread; ours keeps no state of its own.
-        "result_backend_thread_safe": True,
-    }
-    if sys.platform == "win32":
-        defaults["worker_pool"] = "solo"  # Celery's process pool needs fork
-    fixed: dict[str, Any] = {
-        # JSON is the only accepted content: nothing that arrives can run code.
-        "accept_content": ["json"],
-        "task_serializer": "json",
-        "result_serializer": "json",
-        "enable_utc": True,
-        "task_protocol": 2,
-        # The claim says STARTED, in one guarded UPDATE; Celery's own way would be a second write.
-        "task_track_started": False,
-        "task_store_errors_even_if_ignored": True,
-        # The row, not the broker, knows what is unfinished: see docs/decisions/0001.
-        "result_cache_max": -1,  # an ended job may be run again; a cached outcome would be a lie
-        "task_acks_late": False,
-        "task_reject_on_worker_lost": False,
-    }
-    merged = {**defaults, **chosen, **fixed}
-    # Celery would let CELERY_BROKER_URL in the environment win over what create_app was given.
-    for url in ("broker_read_url", "broker_write_url"):
-        merged.setdefault(url, chosen["broker_url"])
-    merged["broker_transport_options"] = {**transport, **merged["broker_transport_options"]}
-    return merged

@@ -170,6 +170,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("JOB_DEFAULT_PRIORITY", 5, Integer(0, 9), "The priority of a job that names none; 9 goes first."),
     Setting("BATCH_LIMIT", 10_000, Integer(1, 100_000), "Jobs in one POST /tasks/batch."),
     Setting("WAIT_LIMIT", 60.0, Seconds(0, 3600), "The longest ?wait= of GET /tasks/<id>."),
+    Setting(
+        "WATCH_LIMIT",
+        24,
+        Integer(0, 100_000),
+        "Event streams and ?wait= calls at once in one web process; each keeps a thread busy.",
+    ),
     Setting("PROGRESS_INTERVAL", 0.2, Seconds(0, 60), "Progress is written at most this often."),
     Setting("CANCEL_GRACE", 5.0, Seconds(0, 3600), "Time a running job has to obey a cancel before it is terminated."),
     Setting("HEARTBEAT_INTERVAL", 2.0, Seconds(0.1, 60), "A worker says this often that it lives."),

@@ -15,12 +15,15 @@ from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
+from amqp.exceptions import AccessRefused, NotAllowed
 from celery import Celery
+from celery.app.backends import by_url
 from celery.signals import import_modules
 from filelock import FileLock, Timeout
 from flask import Flask
 from flask.cli import AppGroup, ScriptInfo, run_command, shell_command
 from kombu import Connection
+from redis.exceptions import AuthenticationError
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,6 +32,7 @@ from sqlalchemy.pool import NullPool
 from . import config, embedded, urls
 from .errors import ConfigurationError
 from .jobs.database import engine_options
+from .mirror.arguments import WrongTask
 
 DATABASE = "SQLALCHEMY_DATABASE_URI"
 MIGRATION_TIMEOUT = 120.0
@@ -69,7 +73,7 @@ def one_line_errors(status: int = 1) -> Iterator[None]:
     """End the process with one line and this exit status if a setting turns out to be wrong."""
     try:
         yield
-    except ConfigurationError as error:
+    except (ConfigurationError, WrongTask) as error:
         click.echo(f"Error: {error}", err=True)
         raise SystemExit(status) from None
 
@@ -102,11 +106,28 @@ def start(app: Flask) -> None:
     if app.config["EMBEDDED_BROKER"]:
         embedded.ensure_running(app.instance_path)
     else:
-        _look_for_broker(app)
+        _look_for_server(app, "CELERY_BROKER_URL", "jobs will wait in the database")
     if app.config["EMBEDDED_DATABASE"]:
         _migrate(app)
     else:
         _check_schema(app)
+    _look_for_result_backend(app)
+
+
+def _look_for_result_backend(app: Flask) -> None:
+    """Make the additional result backend once, so that what is wrong with it ends the start and not the first job."""
+    url = app.config["RESULT_BACKEND_URL"]
+    if url is None:
+        return
+    if url.startswith(("redis", "sentinel")):
+        _look_for_server(app, "CELERY_RESULT_BACKEND", "results are in the job table only", url)
+        return
+    backend, bare_url = by_url(url)
+    try:
+        backend(app=app.extensions["celery"], url=bare_url).get_state("nobody")
+    except Exception as error:  # noqa: BLE001  (every backend has errors of its own)
+        name = config.name_of(app, "CELERY_RESULT_BACKEND")
+        raise ConfigurationError(name, f"can't be used: {_one_line(error)}") from None
 
 
 def _make_instance_folder(app: Flask) -> None:
@@ -118,18 +139,24 @@ def _make_instance_folder(app: Flask) -> None:
         ) from None
 
 
-def _look_for_broker(app: Flask) -> None:
-    url = app.config["CELERY_BROKER_URL"]
+def _look_for_server(app: Flask, setting: str, consequence: str, url: str | None = None) -> None:
+    """Warn when a broker, or Redis for results, is away; end the start when it won't have us."""
+    url = url or str(app.config[setting])
     timeouts = {"socket_connect_timeout": BROKER_PATIENCE, "socket_timeout": BROKER_PATIENCE}
     try:
         with Connection(url, connect_timeout=BROKER_PATIENCE, transport_options=timeouts) as connection:
             connection.connect()
+    except (AccessRefused, NotAllowed, AuthenticationError) as error:
+        # Not an outage: it won't mend itself.
+        problem = f"{urls.place(url)} refuses us: {_one_line(error)}"
+        raise ConfigurationError(config.name_of(app, setting), problem) from None
     except Exception as error:  # noqa: BLE001  (every transport has errors of its own)
         app.logger.warning(
-            "%s: no broker at %s (%s); jobs will wait in the database",
-            config.name_of(app, "CELERY_BROKER_URL"),
+            "%s: nothing answers at %s (%s); %s",
+            config.name_of(app, setting),
             urls.place(url),
             _one_line(error),
+            consequence,
         )
 
 

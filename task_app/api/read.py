@@ -13,10 +13,11 @@ from ..mirror import arguments
 from . import cursor
 from .blueprint import blueprint
 from .job import JobPageSchema, JobSchema, job_json, job_response, json_response
+from .problems import RETRY_AFTER, problem
 from .schemas import ListQuerySchema, WaitQuerySchema
 from .stream import follow
 from .submission import public_tasks
-from .watch import wait_for_end
+from .watch import wait_for_end, watchers
 
 
 @blueprint.route("/tasks/<task_id>")
@@ -68,8 +69,14 @@ def events(task_id: str) -> Response:
     `gone` if the job was deleted. With `Last-Event-ID` nothing is sent that was seen already, except the outcome.
     """
     job = service.get(task_id)
+    places = watchers()
+    if not places.take():
+        refused = problem(503, "Too many clients are watching; see WATCH_LIMIT. Try again.")
+        refused.headers["Retry-After"] = str(RETRY_AFTER)
+        return refused
     stream = follow(runtime().engine, job, _last_event_id(), request.script_root)
     response = Response(stream, mimetype="text/event-stream")
+    response.call_on_close(places.leave)
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Accel-Buffering"] = "no"
     return response

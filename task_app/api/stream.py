@@ -17,7 +17,7 @@ from .watch import pauses
 logger = logging.getLogger(__name__)
 
 RECONNECT_AFTER = 2000  # milliseconds
-HEARTBEAT = 15.0  # seconds; proxies close connections that are silent for longer
+HEARTBEAT = 5.0  # seconds; keeps proxies from closing the connection, and notices clients that are gone
 
 
 def follow(engine: Engine, job: JobView, seen: int | None, root: str) -> Iterator[str]:

@@ -199,15 +199,21 @@ def cancel_requests(connection: Connection, worker_id: str) -> list[tuple[str, d
     return [(row.id, row.cancel_requested_at) for row in connection.execute(statement)]
 
 
-def published_before(connection: Connection, moment: datetime, limit: int) -> list[tuple[str, int, str]]:
-    """Return (id, attempt, queue) of jobs that were published before this moment and that nobody has claimed."""
+def queues_waiting_since(connection: Connection, moment: datetime) -> list[str]:
+    """Return the queues with jobs that were published before this moment and that nobody has claimed."""
+    statement = select(_c.queue).where(_c.state.in_(WAITING), _c.published_at < moment).distinct()
+    return list(connection.execute(statement).scalars())
+
+
+def published_before(connection: Connection, moment: datetime, queue: str, limit: int) -> list[tuple[str, int]]:
+    """Return (id, attempt) of a queue's jobs that were published before this moment and that nobody has claimed."""
     statement = (
-        select(_c.id, _c.attempt, _c.queue)
-        .where(_c.state.in_(WAITING), _c.published_at < moment)
+        select(_c.id, _c.attempt)
+        .where(_c.queue == queue, _c.state.in_(WAITING), _c.published_at < moment)
         .order_by(_c.created_at)
         .limit(limit)
     )
-    return [(row.id, row.attempt, row.queue) for row in connection.execute(statement)]
+    return [(row.id, row.attempt) for row in connection.execute(statement)]
 
 
 def database_time(connection: Connection) -> datetime:

@@ -1,5 +1,6 @@
 """What the kernel keeps per app, and its clock."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -31,6 +32,8 @@ class JobRuntime:
     arguments_limit: int  # bytes
     dispatch_grace: timedelta  # how long the submitting process has to publish before a dispatcher does
     publisher: Publisher | None = None
+    #: Called after an outcome was written that Celery did not write: who waits for this job must learn of it.
+    after_end: Callable[[str], None] | None = None
 
 
 def runtime() -> JobRuntime:

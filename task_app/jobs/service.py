@@ -195,6 +195,7 @@ def cancel(job_id: str) -> JobView:
         # Between two looks a job may be claimed or retried, so each state is tried until one look holds.
         while True:
             if transitions.cancel_waiting(connection, job_id, error=error, now=utcnow()):
+                _tell_who_waits(job_id)
                 break
             if transitions.cancel_running(connection, job_id, now=utcnow()):
                 break
@@ -298,13 +299,13 @@ def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int 
             moved = transitions.end_badly(
                 connection, job_id, attempt, state=State.REVOKED, error=faults.revoked("cancelled"), now=now
             )
-            return State.REVOKED if moved else None
+            return _ended(job_id, State.REVOKED) if moved else None
         if max_rescues is not None and job.rescues >= max_rescues:
             fault = faults.worker_lost(
                 f"given up: {job.rescues + 1} attempts were lost with their worker; the last: {reason}"
             )
             moved = transitions.end_badly(connection, job_id, attempt, state=State.FAILURE, error=fault, now=now)
-            return State.FAILURE if moved else None
+            return _ended(job_id, State.FAILURE) if moved else None
         fault = faults.worker_lost(reason)
         line = transitions.history_line(
             attempt=attempt, state="LOST", worker=job.worker, started_at=job.started_at, finished_at=now, error=fault
@@ -317,3 +318,19 @@ def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int 
         return None
     logger.warning("job %s goes back to waiting: attempt %d was lost: %s", job_id, attempt, reason)
     return State.RETRY
+
+
+def _ended(job_id: str, state: State) -> State:
+    _tell_who_waits(job_id)
+    return state
+
+
+def _tell_who_waits(job_id: str) -> None:
+    """Let chords, chains and errbacks learn of an outcome that was not written through Celery."""
+    tell = runtime().after_end
+    if tell is not None:
+        try:
+            tell(job_id)
+        except Exception:
+            # The outcome stands; what hangs on it must not undo the answer to who asked for it.
+            logger.exception("the end of job %s could not be passed on", job_id)

@@ -189,7 +189,7 @@ def report(connection: Connection, job_id: str, attempt: int, *, state: str, met
     return _moved(connection, _REPORT, job_id=job_id, of_attempt=attempt, to_state=state, meta=meta)
 
 
-_FINISH: dict[str, Any] = {"finished_at": bindparam("now"), "dispatch_at": None}
+_FINISH: dict[str, Any] = {"finished_at": bindparam("now"), "dispatch_at": None, "blocked_by": None}
 
 _SUCCEED = _move(
     *_this(),
@@ -258,6 +258,7 @@ def _wait_again(*where: ColumnElement[bool], **values: Any) -> Update:
         "started_at": None,
         "published_at": None,
         "publish_error": None,
+        "blocked_by": None,
         "dispatch_at": bindparam("wake_at"),
     }
     return _move(*where, **(fresh | values))

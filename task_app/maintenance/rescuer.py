@@ -42,19 +42,24 @@ class Rescuer:
             give_up_attempt(job.id, job.attempt, reason=reason, max_rescues=self._max_rescues)
 
     def _find_lost_messages(self) -> None:
-        publisher = runtime().publisher
-        if publisher is None:
-            return
+        published_by = utcnow() - self._patience
         with runtime().engine.connect() as connection:
-            unclaimed = queries.published_before(connection, utcnow() - self._patience, BATCH)
-            held = workers.held_by_the_living(connection, self._timeout) if unclaimed else set()
-        missing = [job for job in unclaimed if job[0] not in held]
-        try:
-            empty = {queue for queue in {job[2] for job in missing} if publisher.depth(queue) == 0}
-        except BrokerUnavailable:
-            return  # unknown is not lost
-        nowhere = {(job_id, attempt) for job_id, attempt, queue in missing if queue in empty}
-        lost, self._suspects = nowhere & self._suspects, nowhere
+            waiting = queries.queues_waiting_since(connection, published_by)
+        empty = [queue for queue in waiting if _is_empty(queue)]
+        nowhere: set[tuple[str, int]] = set()
         with runtime().engine.connect() as connection:
+            held = workers.held_by_the_living(connection, self._timeout) if empty else set()
+            for queue in empty:
+                unclaimed = queries.published_before(connection, published_by, queue, BATCH)
+                nowhere.update(job for job in unclaimed if job[0] not in held)
+            lost, self._suspects = nowhere & self._suspects, nowhere
             for job_id, attempt in lost:
                 transitions.publish_again(connection, job_id, attempt, utcnow())
+
+
+def _is_empty(queue: str) -> bool:
+    publisher = runtime().publisher
+    try:
+        return publisher is not None and publisher.depth(queue) == 0
+    except BrokerUnavailable:
+        return False  # unknown is not lost

@@ -1,6 +1,7 @@
 """Jobs that others sent: rows for messages that did not come from this app, and for ids that only an outcome names."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +10,17 @@ from dateutil.parser import isoparse
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from ..errors import ValueNotStorable
 from ..jobs import transitions
 from ..jobs.rows import new_row
-from ..jobs.runtime import utcnow
+from ..jobs.runtime import Publisher, utcnow
+from ..jobs.submission import Submission
 from . import codec
 
 UNKNOWN_TASK = "unknown"
 DEFAULT_PRIORITY = 5
+NAME_LENGTH = 255
+_POSSIBLE_ID = re.compile(r"[!-~]{1,155}\Z")
 
 
 def from_request(connection: Connection, task: str, request: Any) -> None:
@@ -77,15 +82,26 @@ def from_message(connection: Connection, celery: Celery, message: Any) -> dateti
     return due_at
 
 
-def from_outcome(connection: Connection, job_id: str, request: Any) -> None:
+def from_outcome(connection: Connection, job_id: str, request: Any, publisher: Publisher | None) -> None:
     """Make the row of a job that ends before it was sent: a later step of a failed chain, a failed chord's body."""
-    _insert(
-        connection,
-        job_id,
+    options = getattr(request, "options", None) or {}
+    submission = Submission(
         task=getattr(request, "task", None) or getattr(request, "name", None) or UNKNOWN_TASK,
         args=codec.dumps(list(getattr(request, "args", None) or ()), "the arguments"),
         kwargs=codec.dumps(dict(getattr(request, "kwargs", None) or {}), "the keyword arguments"),
-        queue="",
+        queue=options.get("queue"),
+        priority=options.get("priority"),
+    )
+    if publisher is not None:
+        submission = publisher.route(submission)  # somebody may run it after all
+    _insert(
+        connection,
+        job_id,
+        task=submission.task,
+        args=submission.args,
+        kwargs=submission.kwargs,
+        queue=submission.queue or "",
+        priority=DEFAULT_PRIORITY if submission.priority is None else submission.priority,
         root_id=getattr(request, "root_id", None),
         parent_id=getattr(request, "parent_id", None),
         group_id=getattr(request, "group", None),
@@ -93,11 +109,27 @@ def from_outcome(connection: Connection, job_id: str, request: Any) -> None:
 
 
 def _insert(connection: Connection, job_id: str, **values: Any) -> None:
-    row = new_row(id=job_id, priority=DEFAULT_PRIORITY, **values)
+    row = {"priority": DEFAULT_PRIORITY} | new_row(id=job_id, **values)
+    _check(row)
     try:
         transitions.insert_jobs(connection, [row])
     except IntegrityError:
         return  # somebody was faster
+
+
+def is_possible_id(job_id: Any) -> bool:
+    """Say whether the table can hold this id; foreign producers send anything."""
+    return isinstance(job_id, str) and _POSSIBLE_ID.match(job_id) is not None
+
+
+def _check(row: dict[str, Any]) -> None:
+    """Refuse what no column can hold. Raises ValueNotStorable."""
+    for name in ("id", "parent_id", "root_id", "group_id"):
+        if row[name] is not None and not is_possible_id(row[name]):
+            raise ValueNotStorable(f"{name} is not 1 to 155 printable ASCII characters")
+    for name in ("task", "queue"):
+        if len(row[name]) > NAME_LENGTH or "\x00" in row[name]:
+            raise ValueNotStorable(f"{name} is longer than {NAME_LENGTH} characters or holds a NUL")
 
 
 def _moment(value: Any) -> datetime | None:

@@ -13,6 +13,7 @@ from typing import Any
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery import Celery, exceptions, states
 from celery.app.backends import by_url
+from celery.app.task import Context
 from celery.backends.base import BaseBackend, _create_chord_error_with_cause
 from celery.canvas import maybe_signature
 from celery.result import GroupResult, allow_join_result, result_from_tuple
@@ -26,7 +27,7 @@ from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.states import State
 from . import adopt, codec
 from .patience import insist
-from .request import attempt_of
+from .request import attempt_of, guarded_attempt
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +53,13 @@ class JobBackend(BaseBackend):
         self._second: BaseBackend | None = _build(app, url) if url else None
 
     @property
-    def _engine(self) -> Engine:
+    def _runtime(self) -> JobRuntime:
         runtime: JobRuntime = self._flask_app.extensions["jobs"]
-        return runtime.engine
+        return runtime
+
+    @property
+    def _engine(self) -> Engine:
+        return self._runtime.engine
 
     def as_uri(self, include_password: bool = False) -> str:
         """Name the backend in Celery's banner."""
@@ -85,7 +90,7 @@ class JobBackend(BaseBackend):
         """Record a failure; an attempt that was lost with its process is given another one instead."""
         if isinstance(exc, WorkerLostError) and request is not None:
             with app_context(self._flask_app):
-                outcome = insist(
+                insist(
                     lambda: service.give_up_attempt(
                         task_id,
                         attempt_of(request),
@@ -94,10 +99,31 @@ class JobBackend(BaseBackend):
                     ),
                     f"the loss of {task_id}",
                 )
-            if outcome != State.FAILURE:
-                return
-            store_result = False  # it is recorded; chords, chains and errbacks still want to know
+            return  # it waits again, or has ended and whoever waits for it was told
         super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+
+    def pass_on(self, job_id: str) -> None:
+        """Tell chords, chains and errbacks of an outcome that Celery did not write (cancelled, given up, expired)."""
+        with self._engine.connect() as connection:
+            row = queries.row(connection, job_id, "state", "error", "root_id", "parent_id", "group_id", "message")
+        if row is None or row["state"] not in (State.FAILURE, State.REVOKED):
+            return
+        message = json.loads(row["message"]) if row["message"] else {}
+        request = Context(
+            id=job_id,
+            root_id=row["root_id"],
+            parent_id=row["parent_id"],
+            group=row["group_id"],
+            chord=message.get("chord"),
+            errbacks=message.get("link_error"),
+            delivery_info={},
+        )
+        exc = self._exception_of(json.loads(row["error"]))
+        if request.chord:
+            self.on_chord_part_return(request, row["state"], exc)
+        self._fail_chain(message.get("chain"), exc)
+        if request.errbacks:
+            self._call_task_errbacks(request, exc, None)
 
     def store_result(
         self,
@@ -110,10 +136,19 @@ class JobBackend(BaseBackend):
         **kwargs: Any,
     ) -> Any:
         """Move the row as Celery's state says. Waits while the database is away; refuses a move that is not legal."""
+        if not adopt.is_possible_id(task_id):
+            logger.error("%s for a job with an impossible id is dropped: %.200r", state, task_id)
+            return result
         about = request if request is not None and getattr(request, "id", None) == task_id else None
-        moved = insist(
-            lambda: self._move(task_id, result, state, traceback, about, request, ignored), f"{state} of {task_id}"
-        )
+        try:
+            moved = insist(
+                lambda: self._move(task_id, result, state, traceback, about, request, ignored), f"{state} of {task_id}"
+            )
+        except ValueNotStorable as error:
+            if state == State.SUCCESS:
+                raise  # Celery makes a FAILURE of it
+            logger.error("%s of %s is junk and dropped: %s", state, task_id, error)  # noqa: TRY400 - not our fault
+            return result
         if not moved:
             logger.warning("refused %s for job %s: that attempt is over", state, task_id)
         elif self._second is not None:
@@ -123,7 +158,7 @@ class JobBackend(BaseBackend):
     def _move(
         self, job_id: str, result: Any, state: str, traceback: str | None, about: Any, request: Any, ignored: bool
     ) -> bool:
-        attempt = None if about is None else attempt_of(about)
+        attempt = None if about is None else guarded_attempt(about)
         with self._engine.connect() as connection:
             if state == State.SUCCESS:
                 return self._succeed(connection, job_id, attempt, result, about, ignored)
@@ -172,7 +207,7 @@ class JobBackend(BaseBackend):
             return True
         if queries.row(connection, job_id, "id") is not None:
             return False
-        adopt.from_outcome(connection, job_id, about)
+        adopt.from_outcome(connection, job_id, about, self._runtime.publisher)
         return transitions.end_badly(connection, job_id, None, state=state, error=fault, now=utcnow())
 
     def _retried(
@@ -193,7 +228,9 @@ class JobBackend(BaseBackend):
         if not transitions.record_retry(connection, job_id, attempt + 1, error=fault, line=line):
             # Nobody asked for another attempt: Celery gives this one back, because its worker was told to stop.
             with app_context(self._flask_app):
-                return bool(service.give_up_attempt(job_id, attempt, reason=fault["message"], max_rescues=None))
+                return bool(
+                    service.give_up_attempt(job_id, attempt, reason="its worker was told to stop", max_rescues=None)
+                )
         due = queries.row(connection, job_id, "due_at", "attempt")
         if due is not None and due["attempt"] == attempt + 1 and (due["due_at"] is None or due["due_at"] <= utcnow()):
             with app_context(self._flask_app):
@@ -259,8 +296,7 @@ class JobBackend(BaseBackend):
         state = row["state"]
         result: Any
         if state in self.EXCEPTION_STATES and error is not None:
-            described = {"exc_type": error["type"], "exc_module": error["module"], "exc_message": error["args"]}
-            result = self.exception_to_python(described)
+            result = self._exception_of(error)
         elif state == State.SUCCESS:
             result = codec.loads(row["result"]) if row["result"] is not None else None
         else:
@@ -307,6 +343,10 @@ class JobBackend(BaseBackend):
                 raise exceptions.TimeoutError("The operation timed out.")
             time.sleep(min(pause, left))
             pause = min(interval, pause * 1.5)
+
+    def _exception_of(self, error: dict[str, Any]) -> Any:
+        described = {"exc_type": error["type"], "exc_module": error["module"], "exc_message": error["args"]}
+        return self.exception_to_python(described)
 
     def get_many(
         self,
@@ -411,7 +451,7 @@ class JobBackend(BaseBackend):
         logger.warning("chord %s failed: %s", header.id, reason)
         if body.options.get("task_id"):
             with self._engine.connect() as connection:
-                adopt.from_outcome(connection, body.options["task_id"], _BodyContext(body))
+                adopt.from_outcome(connection, body.options["task_id"], _BodyContext(body), self._runtime.publisher)
         self.chord_error_from_stack(body, _create_chord_error_with_cause(reason, original_exc=error))
 
 
@@ -422,6 +462,7 @@ class _BodyContext:
         self.task = body.task
         self.args = body.args
         self.kwargs = body.kwargs
+        self.options = body.options
         self.root_id = body.options.get("root_id")
         self.group = body.options.get("group_id")
 

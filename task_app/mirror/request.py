@@ -3,6 +3,22 @@
 from typing import Any
 
 
+def is_limit(value: Any) -> bool:
+    """Say whether a value can be a time limit, in seconds. A pool dies of any other."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def guarded_attempt(request: Any) -> int | None:
+    """Return the attempt an outcome is for; None when the request is no running one.
+
+    Celery also records outcomes of jobs that were never sent (the rest of a failed chain), with a request that it makes
+    up from the signature.
+    """
+    if getattr(request, "job_attempt", None) or getattr(request, "claimed", False):
+        return attempt_of(request)
+    return None
+
+
 def attempt_of(request: Any) -> int:
     """Return which attempt a request is for; a message of a foreign producer is for the first."""
     return int(getattr(request, "job_attempt", None) or 1)

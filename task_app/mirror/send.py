@@ -17,7 +17,7 @@ from ..jobs import service
 from ..jobs.service import Taken
 from ..jobs.submission import Submission
 from . import codec
-from .request import attempt_of
+from .request import attempt_of, is_limit
 
 #: Options of `apply_async` that travel in the row's `message` under their own names.
 CARRIED = (
@@ -90,6 +90,9 @@ def _submission(
         raise TypeError("task args must be a list or tuple")
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise TypeError("task keyword arguments must be a mapping")
+    for limit in ("soft_time_limit", "time_limit"):
+        if options.get(limit) is not None and not is_limit(options[limit]):
+            raise ValueError(f"{limit} must be a number of seconds, not {options[limit]!r}")
     parent_id, root_id = options.get("parent_id"), options.get("root_id")
     if running is not None:
         parent_id = parent_id or running.id

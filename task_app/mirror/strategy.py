@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..errors import ValueNotStorable
 from ..jobs.runtime import JobRuntime
 from . import adopt
+from .request import is_limit
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,11 @@ def default(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., 
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
         headers = message.headers or {}
+        if junk := _junk(headers):
+            logger.error("dropped a message: %s: %.500r", junk, headers)
+            message.ack_log_error(logger, consumer.connection_errors)
+            app.backend.mark_as_failure(headers.get("id"), ValueError(junk), request=None)
+            return None
         foreign = "job_attempt" not in headers and "id" in headers and body is None
         if foreign and _adopted_for_later(runtime, app, message):
             message.ack_log_error(logger, consumer.connection_errors)
@@ -28,6 +34,16 @@ def default(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., 
         return handle(message, body, ack, reject, callbacks, **options)
 
     return on_message
+
+
+def _junk(headers: dict[str, Any]) -> str | None:
+    """Say why a message would take the worker down with it, or None."""
+    if "id" in headers and not adopt.is_possible_id(headers["id"]):
+        return "its id is impossible"
+    for limit in headers.get("timelimit") or ():
+        if limit is not None and not is_limit(limit):
+            return f"its time limit is no number of seconds: {limit!r}"
+    return None
 
 
 def _adopted_for_later(runtime: JobRuntime, app: Any, message: Any) -> bool:

@@ -1,11 +1,13 @@
 """The Task base class of every task: claim before start, run inside the Flask app, obey the job's own retry limit."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import celery
 from celery.canvas import Signature
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
 from celery.result import ResultBase
 from flask import Flask
 from sqlalchemy import Engine
@@ -15,7 +17,7 @@ from ..errors import JobNotFound
 from ..jobs import faults, queries, transitions
 from ..jobs.ids import new_id
 from ..jobs.runtime import JobRuntime, utcnow
-from ..jobs.service import replacing
+from ..jobs.service import give_up_attempt, replacing
 from ..jobs.states import State, is_waiting
 from . import adopt, arguments, codec, identity
 from .patience import insist
@@ -83,7 +85,7 @@ class JobTask(celery.Task):
                 return self.run(*args, **kwargs)
         self._claim_once()
         args, kwargs = self._as_hinted(args, kwargs)
-        with self.flask_app.app_context(), Reporter.for_request(request, self.flask_app):
+        with self.flask_app.app_context(), Reporter.for_request(request, self.flask_app), self._no_row_left_running():
             value = self.run(*args, **kwargs)
         if not self.ignore_result and not request.ignore_result:
             # Here, not when the outcome is stored: what can't be kept must fail the job before its chain goes on.
@@ -102,10 +104,45 @@ class JobTask(celery.Task):
         request = self.request
         if request.is_eager:
             return super().on_replace(sig)
-        with app_context(self.flask_app), replacing(request.id, attempt_of(request)):
-            request.blocked = True
-            sig.delay()
+        try:
+            with app_context(self.flask_app), replacing(request.id, attempt_of(request)):
+                request.blocked = True
+                sig.delay()
+        except Exception:
+            # The row has moved on to the next attempt already; the failure is that one's.
+            request.job_attempt = attempt_of(request) + 1
+            raise
         raise Ignore("Replaced by new task")
+
+    @contextmanager
+    def _no_row_left_running(self) -> Iterator[None]:
+        """Record something where Celery records nothing: for `Ignore`, and for `Reject(requeue=True)`."""
+        request = self.request
+        try:
+            yield
+        except Ignore:
+            if not getattr(request, "blocked", False):
+                self._end_ignored(request)
+            raise
+        except Reject as reject:
+            if not reject.requeue:
+                raise
+            give_up_attempt(
+                request.id,
+                attempt_of(request),
+                reason=f"the task rejected its message: {reject.reason}",
+                max_rescues=self.flask_app.config["MAX_RESCUES"],
+            )
+            raise Ignore("rejected; the job waits for its next attempt") from reject
+
+    def _end_ignored(self, request: Any) -> None:
+        """End the job, unless the task has set a final state itself before it raised Ignore."""
+        runtime: JobRuntime = self.flask_app.extensions["jobs"]
+        fault = faults.revoked("the task raised Ignore")
+        with runtime.engine.connect() as connection:
+            transitions.end_badly(
+                connection, request.id, attempt_of(request), state=State.REVOKED, error=fault, now=utcnow()
+            )
 
     def _as_hinted(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Give a task hinted `date` a date: rows and messages keep the JSON that the client sent."""
@@ -148,6 +185,7 @@ class JobTask(celery.Task):
             # Waiting and ours, so only its expiry can have kept it from us.
             expired = faults.revoked("expired")
             transitions.end_badly(connection, job_id, attempt, state=State.REVOKED, error=expired, now=utcnow())
+            self.backend.pass_on(job_id)
             raise Ignore(f"job {job_id} has expired")
         logger.info(
             "dropped a message for attempt %d of job %s: it is %s, attempt %d",

@@ -30,8 +30,8 @@ __all__ = [
 
 
 def init_app(app: Flask) -> None:
-    """Make sure that the arguments of every task can be validated. Raises WrongTask, which names task and parameter."""
+    """Make sure that the arguments of public tasks can be validated. Raises WrongTask, which names the parameter."""
     celery: Celery = app.extensions["celery"]
     for name, task in celery.tasks.items():
-        if not name.startswith("celery."):
+        if not name.startswith("celery.") and task.public:
             arguments.check(task)

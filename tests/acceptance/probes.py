@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import shared_task
+from celery.exceptions import Ignore, Reject
 
 from task_app.jobs import service
 from task_app.mirror.task import JobTask
@@ -131,6 +132,33 @@ def replaced(self: Any, by_chain: bool) -> Any:
     if by_chain:
         raise self.replace(echo.si(1) | echo.si("end of the chain"))
     raise self.replace(echo.si("the other task"))
+
+
+@shared_task(name="probe.replaced_badly", bind=True)
+def replaced_badly(self: Any, how: str) -> Any:
+    """Put in its place what fails, or what can't be sent."""
+    if how == "chain":
+        raise self.replace(echo.si(1) | fail.si() | echo.si(2))
+    raise self.replace(echo.s(object()))
+
+
+@shared_task(name="probe.ignored")
+def ignored() -> None:
+    """Say that nothing is to be recorded."""
+    raise Ignore
+
+
+@shared_task(name="probe.ignored_with_state", bind=True)
+def ignored_with_state(self: Any) -> None:
+    """Record a failure by hand, as Celery's documentation shows."""
+    self.update_state(state="FAILURE", meta=Refused("by hand"))
+    raise Ignore
+
+
+@shared_task(name="probe.rejected")
+def rejected() -> None:
+    """Give the message back to the broker, every time."""
+    raise Reject("not now", requeue=True)
 
 
 @shared_task(name="probe.parent")

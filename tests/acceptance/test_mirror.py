@@ -202,6 +202,59 @@ def test_a_task_can_put_others_in_its_place(pair: Stack, by_chain: bool, value: 
     assert pair.task("probe.replaced").delay(by_chain).get(timeout=WAIT) == value
 
 
+@pytest.mark.parametrize("how", ["chain", "unsendable"])
+def test_a_replacement_that_fails_ends_the_job(pair: Stack, how: str) -> None:
+    result = pair.task("probe.replaced_badly").delay(how)
+    job = pair.until_ended(result.id, patience=20)
+    assert job.state == "FAILURE" and job.error is not None
+    assert ("no good" if how == "chain" else "can't be written as JSON") in job.error["message"]
+
+
+def test_a_task_that_asks_for_no_record_does_not_run_for_ever(pair: Stack) -> None:
+    ignored = pair.until_ended(pair.task("probe.ignored").delay().id, patience=20)
+    assert ignored.state == "REVOKED" and ignored.error is not None and "Ignore" in ignored.error["message"]
+    by_hand = pair.until_ended(pair.task("probe.ignored_with_state").delay().id, patience=20)
+    assert by_hand.state == "FAILURE" and by_hand.error is not None and "by hand" in by_hand.error["message"]
+
+
+def test_a_rejected_message_is_tried_again_up_to_the_cap(pair: Stack) -> None:
+    job = pair.until_ended(pair.task("probe.rejected").delay().id)
+    assert (job.state, job.attempt) == ("FAILURE", 4)
+    assert job.error is not None and "not now" in job.error["message"]
+
+
+def test_a_cancelled_part_fails_its_chord_and_its_chain(pair: Stack) -> None:
+    add, total = pair.task("add"), pair.task("probe.total")
+    later = add.s(1, 1).set(countdown=60)
+    body = chord([add.s(1, 1), later], total.s()).delay()
+    members = [member.id for member in body.parent.results]
+    pair.until_ended(members[0])
+    with pair.app.app_context():
+        service.cancel(members[1])
+    assert pair.until_ended(body.id, patience=20).state == "FAILURE"
+    last = (add.s(1, 1).set(countdown=60) | add.s(2)).delay()
+    with pair.app.app_context():
+        service.cancel(last.parent.id)
+    assert pair.until_ended(last.id, patience=20).state == "FAILURE"
+    with pair.app.app_context():
+        service.retry(last.id, args="[1, 2]")
+    assert pair.until_ended(last.id).result == 3
+
+
+def test_junk_from_others_harms_nobody(pair: Stack) -> None:
+    foreign = _foreign(pair)
+    foreign.send_task("n" * 300, (1,), queue=pair.queue)
+    foreign.send_task("add", (1, 1), queue=pair.queue, task_id="nul\x00in it")
+    foreign.send_task("add", (1, 1), queue=pair.queue, group_id="g" * 300)
+    foreign.send_task("add", (1, 1), queue=pair.queue, soft_time_limit="abc")
+    assert pair.task("add").delay(2, 2).get(timeout=WAIT) == 4
+
+
+def test_an_impossible_time_limit_is_refused(pair: Stack) -> None:
+    with pytest.raises(ValueError, match="soft_time_limit must be a number"):
+        pair.task("add").apply_async((1, 1), soft_time_limit="abc")
+
+
 def test_forget_drops_the_result_and_keeps_the_record(pair: Stack) -> None:
     result = pair.task("add").delay(1, 1)
     result.get(timeout=WAIT)

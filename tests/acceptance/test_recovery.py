@@ -7,9 +7,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from task_app import embedded
-from task_app.jobs import service
+from task_app.jobs import publishing, service
 from task_app.jobs.runtime import runtime
 from task_app.jobs.submission import Submission
 
@@ -62,6 +63,21 @@ def test_a_submitter_that_dies_before_publishing_loses_nothing(embedded_stack: S
     assert embedded_stack.until_ended(job_id).result == 3
 
 
+def test_lost_messages_are_found_behind_a_queue_that_nobody_serves(embedded_stack: Stack) -> None:
+    add = embedded_stack.task("add")
+    with embedded_stack.app.app_context():
+        routed = Submission(task="add", args="[1,1]", queue="nobody")
+        service.submit_many([routed] * 600)
+        while publishing.dispatch(200):
+            pass
+    results = [add.delay(n, n) for n in range(5)]
+    broker = redis_of(embedded_stack)
+    for key in broker.keys(f"{embedded_stack.queue}*"):  # what a broker that lost its memory would have forgotten
+        broker.delete(key)
+    embedded_stack.start_worker()
+    assert [embedded_stack.until_ended(result.id).result for result in results] == [0, 2, 4, 6, 8]
+
+
 def test_a_killed_embedded_broker_comes_back_with_the_next_submit(embedded_stack: Stack) -> None:
     embedded_stack.start_worker()
     instance = embedded_stack.app.instance_path
@@ -110,6 +126,12 @@ def test_other_pools_work_too(embedded_stack: Stack, pool: str) -> None:
     with embedded_stack.app.app_context():
         service.cancel(polite.id)
     assert embedded_stack.until_ended(polite.id).state == "REVOKED"
+
+
+def redis_of(stack: Stack) -> Redis:
+    """Return a client of the embedded broker."""
+    url = str(stack.app.config["CELERY_BROKER_URL"])
+    return Redis(unix_socket_path=url.removeprefix("redis+socket://").partition("?")[0])
 
 
 def _post(url: str, body: object) -> dict[str, str]:

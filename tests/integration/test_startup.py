@@ -132,4 +132,4 @@ def test_an_unreachable_broker_is_only_a_warning(
     (tmp_path / "real.db").write_bytes(migrated_sqlite)
     startup.start(real)
     (record,) = caplog.records
-    assert record.getMessage().startswith("CELERY_BROKER_URL: no broker at 127.0.0.1:1 (")
+    assert record.getMessage().startswith("CELERY_BROKER_URL: nothing answers at 127.0.0.1:1 (")
