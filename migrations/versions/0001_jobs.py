@@ -91,9 +91,11 @@ def upgrade() -> None:
         sa.Column("id", JOB_ID, nullable=False),
         sa.Column("size", sa.Integer()),
         sa.Column("result", LONG_TEXT),
+        sa.Column("unjoined", sa.Boolean(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_job_group"),
     )
+    op.create_index("ix_job_group_unjoined", "job_group", ["unjoined"], **_where("unjoined"))
 
     op.create_table(
         "worker",

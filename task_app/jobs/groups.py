@@ -18,7 +18,7 @@ def save(connection: Connection, group_id: str, *, now: datetime, **values: Any)
     if connection.execute(change).rowcount:
         return
     try:
-        connection.execute(insert(JobGroup).values(id=group_id, created_at=now, **values))
+        connection.execute(insert(JobGroup).values({"id": group_id, "created_at": now, "unjoined": False} | values))
     except IntegrityError:
         connection.execute(change)
 

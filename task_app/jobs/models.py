@@ -110,7 +110,12 @@ class JobGroup(Model):
     id: Mapped[str] = mapped_column(JobId, primary_key=True)
     size: Mapped[int | None]  # how many parts a chord waits for; known once its last part is being sent
     result: Mapped[str | None] = mapped_column(LongText)  # JSON: the GroupResult as Celery's tuple
+    unjoined: Mapped[bool]  # a chord whose body has not been sent
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        Index("ix_job_group_unjoined", "unjoined", postgresql_where=text("unjoined"), sqlite_where=text("unjoined")),
+    )
 
 
 class Worker(Model):

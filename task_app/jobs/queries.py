@@ -111,6 +111,19 @@ def group(connection: Connection, group_id: str) -> RowMapping | None:
     return connection.execute(statement).mappings().one_or_none()
 
 
+def unjoined_groups(connection: Connection, limit: int) -> list[RowMapping]:
+    """Return chords (id, size) whose body has not been sent, oldest first."""
+    groups = JobGroup.__table__.c
+    statement = select(groups.id, groups.size).where(groups.unjoined.is_(True)).order_by(groups.created_at).limit(limit)
+    return list(connection.execute(statement).mappings())
+
+
+def message_of_a_part(connection: Connection, group_id: str) -> str | None:
+    """Return the message (JSON) of some part of a chord: each carries the body."""
+    statement = select(_c.message).where(_c.group_id == group_id, _c.message.is_not(None)).limit(1)
+    return connection.execute(statement).scalar_one_or_none()
+
+
 def group_is_complete(connection: Connection, group_id: str, size: int) -> bool:
     """Say whether all parts of a chord's header have ended.
 

@@ -253,6 +253,8 @@ def delete(job_id: str) -> None:
         found = queries.row(connection, job_id, "state")
     if found is None:
         raise JobNotFound(job_id)
+    if is_final(found["state"]):
+        raise IllegalMove(job_id, "delete", f"{found['state']}, and a chord that has not ended needs it")
     raise IllegalMove(job_id, "delete", found["state"])
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import KeyedColumnElement
 
-from .models import Job, JobTag
+from .models import Job, JobGroup, JobTag
 from .states import FINAL, WAITING, State
 from .view import timestamp
 
@@ -437,6 +438,10 @@ def forget(connection: Connection, job_id: str) -> bool:
     return _moved(connection, statement, job_id=job_id)
 
 
+_in_unjoined_chord = exists().where(JobGroup.__table__.c.id == _c.group_id, JobGroup.__table__.c.unjoined.is_(True))
+_DELETE = delete(Job).where(_c.id == bindparam("job_id"), _c.finished_at.is_not(None), ~_in_unjoined_chord)
+
+
 def delete_ended(connection: Connection, job_id: str) -> bool:
-    """Remove an ended job for good, with its tags."""
-    return connection.execute(delete(Job).where(_c.id == job_id, _c.finished_at.is_not(None))).rowcount == 1
+    """Remove an ended job for good, with its tags; not while a chord still needs its result."""
+    return connection.execute(_DELETE, {"job_id": job_id}).rowcount == 1

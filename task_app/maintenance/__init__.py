@@ -5,6 +5,7 @@
 | `dispatcher` | puts due, unpublished jobs on the broker |
 | `heartbeat` | says that this worker lives and what it holds |
 | `rescuer` | finds jobs whose worker or whose message is gone |
+| `joiner` | sends the bodies of complete chords that nobody has sent |
 | `canceller` | ends running jobs that somebody asked to cancel |
 | `runner` | runs a service again and again, whatever happens |
 | `step` | starts and stops them with the worker |

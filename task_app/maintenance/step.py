@@ -13,6 +13,7 @@ from ..mirror.fork import gate
 from .canceller import Canceller
 from .dispatcher import Dispatcher
 from .heartbeat import Heartbeat
+from .joiner import Joiner
 from .rescuer import Rescuer
 from .runner import Runner
 
@@ -39,7 +40,8 @@ class MaintenanceStep(bootsteps.StartStopStep):
         heartbeat = Heartbeat(self._app, self._id, worker)
         with self._app.app_context():
             heartbeat.run()  # before the first job can be claimed in its name
-        services = (heartbeat, Dispatcher(self._app), Rescuer(self._app), Canceller(self._app, self._id, worker))
+        canceller = Canceller(self._app, self._id, worker)
+        services = (heartbeat, Dispatcher(self._app), Rescuer(self._app), canceller, Joiner())
         self._runners = [Runner(service, self._app) for service in services]
         for runner in self._runners:
             runner.start()

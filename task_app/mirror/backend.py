@@ -414,7 +414,7 @@ class JobBackend(BaseBackend):
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
         """Remember how many parts the chord waits for."""
         with self._engine.connect() as connection:
-            groups.save(connection, group_id, size=chord_size, now=utcnow())
+            groups.save(connection, group_id, size=chord_size, unjoined=True, now=utcnow())
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
         """A part of a chord has ended: send the body if it was the last one.
@@ -429,6 +429,25 @@ class JobBackend(BaseBackend):
             size = group["size"] if group is not None else None
             if size is None or not queries.group_is_complete(connection, group_id, size):
                 return
+        self._join(request, group_id)
+        with self._engine.connect() as connection:
+            groups.save(connection, group_id, unjoined=False, now=utcnow())
+
+    def join_left_over(self, limit: int = 100) -> None:
+        """Join complete chords whose last part died, or lost the database, before it sent the body."""
+        with self._engine.connect() as connection:
+            complete = [
+                (group["id"], queries.message_of_a_part(connection, group["id"]))
+                for group in queries.unjoined_groups(connection, limit)
+                if queries.group_is_complete(connection, group["id"], group["size"])
+            ]
+        for group_id, message in complete:
+            chord = json.loads(message or "{}").get("chord")
+            if chord is not None:
+                self.on_chord_part_return(Context(group=group_id, chord=chord), states.SUCCESS, None)
+
+    def _join(self, request: Any, group_id: str) -> None:
+        """Collect the results of a chord's header and send its body, or fail it."""
         body = maybe_signature(request.chord, app=self.app)
         header = GroupResult.restore(group_id, backend=self)
         try:
