@@ -127,11 +127,10 @@ class JobTask(celery.Task):
         except Reject as reject:
             if not reject.requeue:
                 raise
-            give_up_attempt(
-                request.id,
-                attempt_of(request),
-                reason=f"the task rejected its message: {reject.reason}",
-                max_rescues=self.flask_app.config["MAX_RESCUES"],
+            reason, cap = f"the task rejected its message: {reject.reason}", self.flask_app.config["MAX_RESCUES"]
+            insist(
+                lambda: give_up_attempt(request.id, attempt_of(request), reason=reason, max_rescues=cap),
+                f"the rejection of {request.id}",
             )
             raise Ignore("rejected; the job waits for its next attempt") from reject
 
@@ -139,10 +138,15 @@ class JobTask(celery.Task):
         """End the job, unless the task has set a final state itself before it raised Ignore."""
         runtime: JobRuntime = self.flask_app.extensions["jobs"]
         fault = faults.revoked("the task raised Ignore")
-        with runtime.engine.connect() as connection:
-            transitions.end_badly(
-                connection, request.id, attempt_of(request), state=State.REVOKED, error=fault, now=utcnow()
-            )
+
+        def end() -> bool:
+            with runtime.engine.connect() as connection:
+                return transitions.end_badly(
+                    connection, request.id, attempt_of(request), state=State.REVOKED, error=fault, now=utcnow()
+                )
+
+        if insist(end, f"the end of {request.id}"):
+            self.backend.pass_on(request.id)
 
     def _as_hinted(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Give a task hinted `date` a date: rows and messages keep the JSON that the client sent."""
@@ -171,7 +175,7 @@ class JobTask(celery.Task):
                 ):
                     request.started_at = now
                     return
-                found = queries.row(connection, job_id, "state", "attempt", "expires_at", "worker_id")
+                found = queries.row(connection, job_id, "state", "attempt")
                 if found is not None:
                     break
                 # A foreign producer's message that its strategy could not adopt.
