@@ -61,6 +61,14 @@ class Seconds:
 
 
 @dataclass(frozen=True)
+class Days(Seconds):
+    """A long time span within limits."""
+
+    def __str__(self) -> str:
+        return f"days from {self.minimum:g} to {self.maximum:g}"
+
+
+@dataclass(frozen=True)
 class Switch:
     """True or false, in the words people use for it."""
 
@@ -191,7 +199,32 @@ SETTINGS: tuple[Setting, ...] = (
         "LOST_MESSAGE_AFTER", 10.0, Seconds(1, 86400), "A published job nobody claimed for this long is looked for."
     ),
     Setting("MAX_RESCUES", 3, Integer(0, 1000), "Times a job is started again after its worker died."),
-    Setting("BROKER_TIMEOUT", 0.8, Seconds(0.05, 60), "Time one attempt to publish may take."),
+    Setting("BROKER_TIMEOUT", 0.5, Seconds(0.05, 60), "Time one attempt to publish may take."),
+    Setting(
+        "DISPATCH_RATE", 1000, Integer(1, 1_000_000), "Messages a dispatcher sends per second at most, after an outage."
+    ),
+    Setting(
+        "DEAF_AFTER",
+        10.0,
+        Seconds(1, 3600),
+        "A worker with room that takes nothing for this long while jobs wait in its queues connects anew.",
+    ),
+    Setting(
+        "STUCK_AFTER",
+        60.0,
+        Seconds(4, 86400),
+        "A worker whose loop has stood still for this long ends, for its supervisor to start another.",
+    ),
+    Setting(
+        "STOP_GRACE",
+        25.0,
+        Seconds(0, 86400),
+        "Time running jobs have to end when a worker is told to stop; the rest go back to waiting.",
+    ),
+    Setting("KEEP_SUCCESS_DAYS", 30.0, Days(0, 36500), "Days a job that succeeded is kept; 0: for ever."),
+    Setting("KEEP_FAILURE_DAYS", 90.0, Days(0, 36500), "Days a job that failed is kept; 0: for ever."),
+    Setting("KEEP_REVOKED_DAYS", 30.0, Days(0, 36500), "Days a job that was revoked is kept; 0: for ever."),
+    Setting("KEEP_NEWEST_FAILURES", 1000, Integer(0, 1_000_000), "Failures that are kept however old they are."),
     Setting("CLASSIC_ROUTES", True, Switch(), "Serve the routes of the well-known tutorials."),
     Setting("CLASSIC_SLEEP_SECONDS", 10.0, Seconds(0, 3600), "How long the task of GET /run-task sleeps."),
     Setting("CLASSIC_STEP_SECONDS", 1.0, Seconds(0, 3600), "How long one step of POST /longtask takes."),

@@ -46,6 +46,16 @@ class IllegalMove(TaskAppError):
         self.state = state
 
 
+class SessionHoldsLock(TaskAppError):
+    """On SQLite, a job can't be submitted while the caller's own session has written and not committed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "db.session has written and not committed, and SQLite lets one connection write: "
+            "commit first, or submit with delay_on_commit"
+        )
+
+
 class ValueNotStorable(TaskAppError):
     """A value can't be kept in the job table: not JSON, or larger than the configured limit."""
 
@@ -59,7 +69,11 @@ class Unpublishable(TaskAppError):
 
 
 class BrokerUnavailable(TaskAppError):
-    """The broker didn't take a message. The job stays in the table and is published later."""
+    """The broker can't be reached. Jobs stay in the table and are published later."""
+
+
+class MessageRefused(TaskAppError):
+    """The broker answers, but not with a yes to this message. Its job stays in the table and is tried again later."""
 
 
 class InvalidUser(TaskAppError):

@@ -5,17 +5,27 @@ task author's own transaction can be committed or rolled back with them. What ne
 `transaction`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+T = TypeVar("T")
 
 #: Seconds to wait for a connection to the server before giving up, and for SQLite's write lock.
 CONNECT_TIMEOUT = 5
+#: Seconds that a single statement may take where the driver can't watch the connection otherwise.
+ANSWER_TIMEOUT = 30
 SQLITE_BUSY_TIMEOUT = 30
+
+
+#: MariaDB and MySQL end one of several transactions that wait for each other; it may simply be tried again.
+DEADLOCKS = (1205, 1213)
+TRIES = 10
 
 
 def engine_options(url: str) -> dict[str, Any]:
@@ -23,9 +33,17 @@ def engine_options(url: str) -> dict[str, Any]:
     backend = make_url(url).get_backend_name()
     if backend == "sqlite":
         return {"connect_args": {"timeout": SQLITE_BUSY_TIMEOUT}}
+    patience: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT}
+    if backend in ("mysql", "mariadb"):
+        # The default would lock the gaps between rows, and moves of different jobs would wait for each other.
+        patience |= {"read_timeout": ANSWER_TIMEOUT, "write_timeout": ANSWER_TIMEOUT}
+        patience["init_command"] = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+    if backend == "postgresql":
+        # A connection that is dead without a word is noticed in seconds, not in the hours of TCP's defaults.
+        patience |= {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
     # The ping costs nothing on SQLite and would be a round trip per checkout elsewhere, so broken connections are
     # recycled by age and by the retry of whoever met one.
-    return {"connect_args": {"connect_timeout": CONNECT_TIMEOUT}, "pool_recycle": 1800}
+    return {"connect_args": patience, "pool_recycle": 1800}
 
 
 def kernel_engine(url: str) -> Engine:
@@ -35,6 +53,8 @@ def kernel_engine(url: str) -> Engine:
     """
     engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=10, max_overflow=100, **engine_options(url))
     prepare(engine)
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
 
@@ -53,6 +73,13 @@ def _prepare_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
     cursor.close()
 
 
+def _prepare_postgresql(connection: Any, entry: ConnectionPoolEntry) -> None:
+    # Our transactions take milliseconds. One whose process was suspended in its middle must not keep its locks.
+    with connection.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = '10s'")
+    connection.commit()
+
+
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """Run several statements in one transaction of the kernel's engine; commit at the end, roll back on any error."""
@@ -68,5 +95,25 @@ def transaction(engine: Engine) -> Iterator[Connection]:
             connection.exec_driver_sql("COMMIT")
     else:
         # READ COMMITTED: MariaDB's default would lock gaps between rows and deadlock concurrent inserts.
-        with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
-            yield connection
+        try:
+            with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+                yield connection
+        except engine.dialect.loaded_dbapi.Error as error:
+            # Setting the level is no statement, and SQLAlchemy leaves the driver's error as it is.
+            raise OperationalError(None, None, error) from error
+
+
+def unless_deadlocked(connection: Connection, run: Callable[[], T]) -> T:
+    """Run one statement; again when MariaDB has ended it to break a deadlock.
+
+    Only where the statement is its own transaction: of a longer one, the whole would have to be run again.
+    """
+    alone = "isolation_level" not in connection.get_execution_options()
+    for _ in range(TRIES if alone else 1):
+        try:
+            return run()
+        except OperationalError as error:
+            if error.orig is None or not error.orig.args or error.orig.args[0] not in DEADLOCKS:
+                raise
+            deadlock = error
+    raise deadlock

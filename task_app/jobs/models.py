@@ -61,12 +61,39 @@ class Job(Model):
         Index("ix_job_task", "task", "created_at", "id"),
         Index("ix_job_queue", "queue", "created_at", "id"),
         Index("ix_job_worker", "worker", "created_at", "id"),
-        # The dispatcher. Where the database has partial indexes, only waiting alarms cost anything.
+        # The dispatcher: most urgent first, then oldest. Where the database has partial indexes, only waiting alarms
+        # cost anything.
         Index(
             "ix_job_dispatch",
+            "priority",
             "dispatch_at",
             postgresql_where=text("dispatch_at IS NOT NULL"),
             sqlite_where=text("dispatch_at IS NOT NULL"),
+        ),
+        # The rescuer and the watchdog: which queues have published jobs, and which is the oldest?
+        Index(
+            "ix_job_published",
+            "queue",
+            "finished_at",
+            "published_at",
+            postgresql_where=text("finished_at IS NULL AND published_at IS NOT NULL"),
+            sqlite_where=text("finished_at IS NULL AND published_at IS NOT NULL"),
+        ),
+        # The expirer.
+        Index(
+            "ix_job_expires",
+            "expires_at",
+            "finished_at",
+            postgresql_where=text("expires_at IS NOT NULL AND finished_at IS NULL"),
+            sqlite_where=text("expires_at IS NOT NULL AND finished_at IS NULL"),
+        ),
+        # A cancel goes on to what its job has sent and nobody has started.
+        Index(
+            "ix_job_parent",
+            "parent_id",
+            "finished_at",
+            postgresql_where=text("parent_id IS NOT NULL AND finished_at IS NULL"),
+            sqlite_where=text("parent_id IS NOT NULL AND finished_at IS NULL"),
         ),
         # The rescuer: what does this worker hold?
         Index(
@@ -75,6 +102,14 @@ class Job(Model):
             "finished_at",
             postgresql_where=text("finished_at IS NULL AND worker_id IS NOT NULL"),
             sqlite_where=text("finished_at IS NULL AND worker_id IS NOT NULL"),
+        ),
+        # The joiner: whose wait may be over without anybody having noticed?
+        Index(
+            "ix_job_blocked",
+            "blocked_by",
+            "created_at",
+            postgresql_where=text("blocked_by IS NOT NULL"),
+            sqlite_where=text("blocked_by IS NOT NULL"),
         ),
         # Chords: is any member of this group unfinished?
         Index(
@@ -115,6 +150,7 @@ class JobGroup(Model):
 
     __table_args__ = (
         Index("ix_job_group_unjoined", "unjoined", postgresql_where=text("unjoined"), sqlite_where=text("unjoined")),
+        Index("ix_job_group_created", "created_at"),  # the pruner
     )
 
 
@@ -133,6 +169,12 @@ class Worker(Model):
     queues: Mapped[str] = mapped_column(LongText)  # JSON array
     running: Mapped[str] = mapped_column(LongText)  # JSON array of job ids in the pool
     prefetched: Mapped[str] = mapped_column(LongText)  # JSON array: taken from the broker, not yet in the pool
+    newest: Mapped[str] = mapped_column(LongText)  # JSON: queue → priority → when the newest message taken was sent
+    services: Mapped[str] = mapped_column(LongText)  # JSON: maintenance service → what it did last
+    dropped: Mapped[int]  # messages that had nothing to claim: duplicates and stale ones
+    refused: Mapped[int]  # writes of attempts that were over
+    junk: Mapped[int]  # messages that nobody understands
+    last_message_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when it last took one from the broker
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     heartbeat_at: Mapped[datetime] = mapped_column(UtcDateTime)  # by the database's clock
     stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

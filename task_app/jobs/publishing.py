@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..errors import BrokerUnavailable, Unpublishable
+from ..errors import BrokerUnavailable, MessageRefused, Unpublishable
 from . import faults, queries, transitions
 from .database import transaction
 from .runtime import runtime, utcnow
@@ -20,8 +20,10 @@ logger = logging.getLogger(__name__)
 
 #: How long a dispatcher may take to send what it has leased.
 LEASE = timedelta(seconds=30)
-#: When to try again after the broker refused a dispatcher.
-AGAIN = timedelta(seconds=1)
+#: When to try a message again that the broker has refused.
+REFUSED_AGAIN = timedelta(seconds=10)
+
+Key = tuple[str, int]  # a job's id and the attempt
 
 
 def publish(job: Outgoing) -> dict[str, Any]:
@@ -34,11 +36,9 @@ def publish(job: Outgoing) -> dict[str, Any]:
     except Unpublishable as error:
         return _fail(job, error)
     except BrokerUnavailable as error:
-        logger.warning("job %s is kept in the table: %s", job.id, error)
-        again_at = utcnow() + here.dispatch_grace
-        with here.engine.connect() as connection:
-            transitions.mark_publish_failed(connection, [_key(job)], str(error), again_at)
-        return {"publish_error": str(error), "dispatch_at": again_at}
+        return _keep(job, str(error), utcnow())
+    except MessageRefused as error:
+        return _keep(job, str(error), utcnow() + REFUSED_AGAIN)
     now = utcnow()
     with here.engine.connect() as connection:
         transitions.mark_published(connection, job.id, job.attempt, now)
@@ -56,22 +56,27 @@ def publish_by_id(job_id: str) -> None:
 def dispatch(limit: int) -> int:
     """Publish up to `limit` jobs that are due and not on the broker; return how many were.
 
-    Any number of callers may run at once. The rows are leased first, so that no lock is held while messages are
-    sent. If this process dies meanwhile, the lease runs out and another dispatcher sends them again; the fence makes
-    doubles harmless.
+    Most urgent first, then oldest. Any number of callers may run at once. The rows are leased first, so that no lock is
+    held while messages are sent. If this process dies meanwhile, the lease runs out and another dispatcher sends them
+    again; the fence makes doubles harmless.
     """
-    if runtime().publisher is None:
+    publisher = runtime().publisher
+    if publisher is None or publisher.refusal() is not None:
         return 0
-    jobs = _lease(utcnow(), limit)
-    sent, rest, refusal = _send(jobs)
-    if jobs:
-        with transaction(runtime().engine) as connection:
-            if sent:
-                transitions.mark_many_published(connection, sent, utcnow())
-            if rest:
-                transitions.mark_publish_failed(connection, rest, refusal, utcnow() + AGAIN)
-    if rest:
-        logger.warning("dispatch stopped after %d of %d messages: %s", len(sent), len(jobs), refusal)
+    # A broker that was away is tried with one message, not with a batch.
+    jobs = _lease(utcnow(), 1 if publisher.is_doubtful() else limit)
+    if not jobs:
+        return 0
+    sent, refused, unsent, reason = _send(jobs)
+    with transaction(runtime().engine) as connection:
+        if sent:
+            transitions.mark_many_published(connection, sent, utcnow())
+        for job, refusal in refused:
+            transitions.mark_publish_failed(connection, [_key(job)], refusal, utcnow() + REFUSED_AGAIN)
+        if unsent:
+            transitions.give_back_lease(connection, [(job.id, job.attempt, job.dispatch_at) for job in unsent], reason)
+    if unsent:
+        logger.warning("dispatch stopped after %d of %d messages: %s", len(sent), len(jobs), reason)
     return len(sent)
 
 
@@ -88,21 +93,32 @@ def _lease(now: datetime, limit: int) -> list[Outgoing]:
     return jobs
 
 
-def _send(jobs: Sequence[Outgoing]) -> tuple[list[tuple[str, int]], list[tuple[str, int]], str]:
-    """Send messages until the broker refuses one; return (id, attempt) of those sent and of the rest, and why."""
+def _send(jobs: Sequence[Outgoing]) -> tuple[list[Key], list[tuple[Outgoing, str]], Sequence[Outgoing], str]:
+    """Send messages until the broker is gone; return what was sent, refused (and why), and not sent (and why)."""
     publisher = runtime().publisher
-    sent: list[tuple[str, int]] = []
+    sent: list[Key] = []
+    refused: list[tuple[Outgoing, str]] = []
     for tried, job in enumerate(jobs):
         try:
             if publisher is not None:
                 publisher.publish(job)
         except Unpublishable as error:
             _fail(job, error)
+        except MessageRefused as error:
+            refused.append((job, str(error)))
         except BrokerUnavailable as error:
-            return sent, [_key(left) for left in jobs[tried:]], str(error)
+            return sent, refused, jobs[tried:], str(error)
         else:
             sent.append(_key(job))
-    return sent, [], ""
+    return sent, refused, [], ""
+
+
+def _keep(job: Outgoing, reason: str, again_at: datetime) -> dict[str, Any]:
+    """The broker doesn't have it: say why, and leave it to the dispatchers."""
+    logger.warning("job %s is kept in the table: %s", job.id, reason)
+    with runtime().engine.connect() as connection:
+        transitions.mark_publish_failed(connection, [_key(job)], reason, again_at)
+    return {"publish_error": reason, "dispatch_at": again_at}
 
 
 def _fail(job: Outgoing, error: Unpublishable) -> dict[str, Any]:
@@ -113,5 +129,5 @@ def _fail(job: Outgoing, error: Unpublishable) -> dict[str, Any]:
     return {"state": State.FAILURE, "error": json.dumps(fault), "finished_at": now, "dispatch_at": None}
 
 
-def _key(job: Outgoing) -> tuple[str, int]:
+def _key(job: Outgoing) -> Key:
     return job.id, job.attempt

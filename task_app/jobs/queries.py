@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, exists, false, func, or_, select
 
 from .columns import utc_now
 from .models import Job, JobGroup, JobTag, Worker
-from .states import WAITING
+from .states import WAITING, WaitReason
 from .submission import Outgoing
 from .view import VIEW_COLUMNS, JobView
 
@@ -112,9 +112,15 @@ def group(connection: Connection, group_id: str) -> RowMapping | None:
 
 
 def unjoined_groups(connection: Connection, limit: int) -> list[RowMapping]:
-    """Return chords (id, size) whose body has not been sent, oldest first."""
+    """Return chords (id, size) whose body has not been sent although no part is unfinished, oldest first."""
     groups = JobGroup.__table__.c
-    statement = select(groups.id, groups.size).where(groups.unjoined.is_(True)).order_by(groups.created_at).limit(limit)
+    unfinished = exists().where(_c.group_id == groups.id, _c.finished_at.is_(None))
+    statement = (
+        select(groups.id, groups.size)
+        .where(groups.unjoined.is_(True), ~unfinished)
+        .order_by(groups.created_at)
+        .limit(limit)
+    )
     return list(connection.execute(statement).mappings())
 
 
@@ -127,14 +133,16 @@ def message_of_a_part(connection: Connection, group_id: str) -> str | None:
 def group_is_complete(connection: Connection, group_id: str, size: int) -> bool:
     """Say whether all parts of a chord's header have ended.
 
-    The probe for an unfinished member is one index look-up and answers almost every call; only when there is none are
-    the ended members counted, because a member that is itself a chain gets its row late.
+    The probe for an unfinished member is one index look-up and answers almost every call. When there is none, one
+    statement counts ended and all members: a member may have got its row since the probe, and one that is itself a
+    chain gets it late.
     """
     unfinished = select(_c.id).where(_c.group_id == group_id, _c.finished_at.is_(None)).limit(1)
     if connection.execute(unfinished).first() is not None:
         return False
-    ended = select(func.count()).select_from(Job).where(_c.group_id == group_id)
-    return connection.execute(ended).scalar_one() >= size
+    members = select(func.count(_c.finished_at), func.count()).where(_c.group_id == group_id)
+    ended, known = connection.execute(members).one()
+    return bool(ended == known and known >= size)
 
 
 # -- for the service and maintenance -----------------------------------------------------------------------------
@@ -160,18 +168,94 @@ def outgoing(connection: Connection, job_id: str) -> Outgoing | None:
     return None if found is None else Outgoing(**found)
 
 
+#: 9 goes first. Named one by one, each is a range of the dispatch index; without them, the index can't be used.
+PRIORITIES = tuple(range(9, -1, -1))
+
+
+def waiting_children(connection: Connection, job_ids: Sequence[str]) -> list[str]:
+    """Return the jobs that these jobs have sent, or that were to follow them, and that nobody has started."""
+    found = select(_c.id).where(
+        _c.parent_id.in_(job_ids), _c.id != _c.parent_id, _c.finished_at.is_(None), _c.state.in_(WAITING)
+    )
+    return list(connection.execute(found).scalars())
+
+
+def waiting_parts(connection: Connection, group_id: str) -> list[str]:
+    """Return the members of a group that nobody has started."""
+    found = select(_c.id).where(_c.group_id == group_id, _c.finished_at.is_(None), _c.state.in_(WAITING))
+    return list(connection.execute(found).scalars())
+
+
+def orphaned_steps(connection: Connection, ended_before: datetime, limit: int) -> list[RowMapping]:
+    """Return steps (id, and the state of the step before or None) of chains that will not go on."""
+    before = Job.__table__.alias("before")
+    statement = (
+        select(_c.id, before.c.state)
+        .join(before, before.c.id == _c.parent_id, isouter=True)
+        .where(
+            _c.blocked_by == WaitReason.CHAIN,
+            _c.created_at < ended_before,
+            or_(before.c.id.is_(None), before.c.finished_at < ended_before),
+        )
+        .order_by(_c.created_at)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).mappings())
+
+
+def bodies_waiting(
+    connection: Connection, created_after: datetime, created_before: datetime, limit: int
+) -> list[RowMapping]:
+    """Return bodies of chords (id, message, created_at) that have waited for long, oldest first."""
+    statement = (
+        select(_c.id, _c.message, _c.created_at)
+        .where(_c.blocked_by == WaitReason.CHORD, _c.created_at > created_after, _c.created_at < created_before)
+        .order_by(_c.created_at)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).mappings())
+
+
+def newest_part(connection: Connection, group_id: str) -> datetime | None:
+    """Return when the newest part of a group that is there was made."""
+    return connection.execute(select(func.max(_c.created_at)).where(_c.group_id == group_id)).scalar()
+
+
+def expired(connection: Connection, now: datetime, limit: int) -> list[tuple[str, int]]:
+    """Return (id, attempt) of waiting jobs whose time to be started has passed."""
+    statement = (
+        select(_c.id, _c.attempt)
+        .where(_c.expires_at < now, _c.finished_at.is_(None), _c.state.in_(WAITING))
+        .order_by(_c.expires_at)
+        .limit(limit)
+    )
+    return [(row.id, row.attempt) for row in connection.execute(statement)]
+
+
 def anything_due(connection: Connection, now: datetime) -> bool:
     """Say whether a dispatcher has work; costs no write lock."""
-    return connection.execute(select(_c.id).where(_c.dispatch_at <= now).limit(1)).first() is not None
+    found = select(_c.id).where(_c.priority.in_(PRIORITIES), _c.dispatch_at <= now).limit(1)
+    return connection.execute(found).first() is not None
 
 
 def due(connection: Connection, now: datetime, limit: int) -> list[Outgoing]:
-    """Return unpublished jobs whose time has come, most urgent first; locks them where the database can."""
-    statement = (
-        _OUTGOING.where(_c.dispatch_at <= now).order_by(_c.dispatch_at).limit(limit).with_for_update(skip_locked=True)
-    )
-    found = [Outgoing(**row) for row in connection.execute(statement).mappings()]
-    return sorted(found, key=lambda job: -job.priority)  # stable: older first within a priority
+    """Return unpublished jobs whose time has come, most urgent first, then oldest; locks them where the database can.
+
+    One look per priority, because no index gives one direction for the priority and the other for the time, and sorting
+    everything that is due would make each batch of a long backlog as dear as all of it.
+    """
+    found: list[Outgoing] = []
+    for priority in PRIORITIES:
+        statement = (
+            _OUTGOING.where(_c.priority == priority, _c.dispatch_at <= now)
+            .order_by(_c.dispatch_at)
+            .limit(limit - len(found))
+            .with_for_update(skip_locked=True)
+        )
+        found += [Outgoing(**row) for row in connection.execute(statement).mappings()]
+        if len(found) == limit:
+            break
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,8 +282,22 @@ def held_job(connection: Connection, job_id: str) -> Held | None:
 
 def held_by(connection: Connection, worker_ids: Sequence[str], limit: int) -> list[Held]:
     """Return running jobs of these workers."""
-    statement = _HELD.where(_c.worker_id.in_(worker_ids), _c.finished_at.is_(None), _c.state.not_in(WAITING)).limit(
-        limit
+    statement = _HELD.where(_c.worker_id.in_(worker_ids), _c.finished_at.is_(None), _c.state.not_in(WAITING))
+    return [Held(**row) for row in connection.execute(statement.limit(limit)).mappings()]
+
+
+def held_by_nobody(connection: Connection, started_before: datetime, limit: int) -> list[Held]:
+    """Return running jobs of workers that said goodbye, and older ones of workers without a row."""
+    worker = Worker.__table__.c
+    statement = (
+        _HELD.join(Worker, worker.id == _c.worker_id, isouter=True)
+        .where(
+            _c.worker_id.is_not(None),
+            _c.finished_at.is_(None),
+            _c.state.not_in(WAITING),
+            or_(worker.stopped_at.is_not(None), and_(worker.id.is_(None), _c.started_at < started_before)),
+        )
+        .limit(limit)
     )
     return [Held(**row) for row in connection.execute(statement).mappings()]
 
@@ -212,21 +310,60 @@ def cancel_requests(connection: Connection, worker_id: str) -> list[tuple[str, d
     return [(row.id, row.cancel_requested_at) for row in connection.execute(statement)]
 
 
-def queues_waiting_since(connection: Connection, moment: datetime) -> list[str]:
-    """Return the queues with jobs that were published before this moment and that nobody has claimed."""
-    statement = select(_c.queue).where(_c.state.in_(WAITING), _c.published_at < moment).distinct()
-    return list(connection.execute(statement).scalars())
+def queues_with_published(connection: Connection) -> list[str]:
+    """Return the queues with unfinished jobs that the broker was given; one index probe each."""
+    found: list[str] = []
+    statement = select(func.min(_c.queue)).where(_c.finished_at.is_(None), _c.published_at.is_not(None))
+    queue = connection.execute(statement).scalar()
+    while queue is not None:
+        found.append(queue)
+        queue = connection.execute(statement.where(_c.queue > queue)).scalar()
+    return found
 
 
-def published_before(connection: Connection, moment: datetime, queue: str, limit: int) -> list[tuple[str, int]]:
-    """Return (id, attempt) of a queue's jobs that were published before this moment and that nobody has claimed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A job whose message was sent and that nobody has claimed."""
+
+    id: str
+    attempt: int
+    priority: int
+    published_at: datetime
+    elsewhere: bool  # sent to an exchange of its own: its queue may have another name
+
+
+def published_before(connection: Connection, moment: datetime, queue: str, limit: int) -> list[Published]:
+    """Return a queue's jobs that were published before this moment and that nobody has claimed, oldest first."""
     statement = (
-        select(_c.id, _c.attempt)
-        .where(_c.queue == queue, _c.state.in_(WAITING), _c.published_at < moment)
-        .order_by(_c.created_at)
+        select(
+            _c.id,
+            _c.attempt,
+            _c.priority,
+            _c.published_at,
+            func.coalesce(_c.message.contains('"exchange"'), false()).label("elsewhere"),
+        )
+        .where(_c.queue == queue, _c.finished_at.is_(None), _c.published_at < moment, _c.state.in_(WAITING))
+        .order_by(_c.published_at)
         .limit(limit)
     )
-    return [(row.id, row.attempt) for row in connection.execute(statement)]
+    return [Published(**row) for row in connection.execute(statement).mappings()]
+
+
+def prunable(
+    connection: Connection, state: str, ended_before: datetime, *, keep_newest: int = 0, limit: int
+) -> list[str]:
+    """Return jobs that ended in this state before this moment, oldest first, sparing the newest `keep_newest`."""
+    # Nothing ends before it was created: the condition on created_at is implied, and is what the index can use.
+    statement = select(_c.id).where(_c.state == state, _c.created_at < ended_before, _c.finished_at < ended_before)
+    needed = JobGroup.__table__.c
+    statement = statement.where(~exists().where(needed.id == _c.group_id, needed.unjoined.is_(True)))
+    if keep_newest:
+        newest = select(_c.created_at).where(_c.state == state).order_by(_c.created_at.desc())
+        spared = connection.execute(newest.offset(keep_newest - 1).limit(1)).scalar()
+        if spared is None:
+            return []
+        statement = statement.where(_c.created_at < spared)
+    return list(connection.execute(statement.order_by(_c.created_at).limit(limit)).scalars())
 
 
 def database_time(connection: Connection) -> datetime:

@@ -29,6 +29,7 @@ def new_row(**values: Any) -> dict[str, Any]:
         "expires_at": None,
         "dispatch_at": None,
         "published_at": None,
+        "publish_error": None,
     }
     row |= values
     return row | {"id": job_id, "root_id": values.get("root_id") or job_id}

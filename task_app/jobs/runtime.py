@@ -18,7 +18,16 @@ class Publisher(Protocol):
         """Fill in what the task's own options and the routing decide: queue, priority, limits."""
 
     def publish(self, job: Outgoing) -> None:
-        """Send the message of a job. Raises BrokerUnavailable within the broker timeout, and Unpublishable."""
+        """Send the message of a job.
+
+        Raises BrokerUnavailable within the broker timeout, MessageRefused, and Unpublishable.
+        """
+
+    def refusal(self) -> str | None:
+        """Return why the broker is not to be tried now, because it was away a moment ago; else None."""
+
+    def is_doubtful(self) -> bool:
+        """Say whether the broker could not be reached when it was last tried."""
 
     def depth(self, queue: str) -> int:
         """Return how many messages wait in a queue. Raises BrokerUnavailable."""

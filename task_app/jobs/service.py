@@ -7,16 +7,17 @@ table.
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
-from . import faults, queries, transitions
+from ..errors import IllegalMove, JobCancelled, JobExists, JobNotFound, ValueNotStorable
+from . import faults, on_commit, queries, transitions
 from .database import transaction
 from .publishing import publish, publish_by_id
 from .rows import new_row
@@ -62,16 +63,16 @@ class Taken(Enum):
     KEEP = "an attempt that runs again sends its frozen signatures again; what was sent first stays"
 
 
-def submit(submission: Submission, *, taken: Taken = Taken.REFUSE) -> JobView:
+def submit(submission: Submission, *, followers: Sequence[Submission] = (), taken: Taken = Taken.REFUSE) -> JobView:
     """Accept a job: its row is committed, then its message is sent.
 
     When the broker doesn't take the message, the job is accepted all the same and a dispatcher publishes it later.
+    `followers` are the later steps of its chain, in order; each gets a row that waits for the step before.
     Raises JobExists as `taken` says, and ValueNotStorable for arguments over the limit.
     """
     values = _row(submission, alarm=runtime().dispatch_grace)
     try:
-        with _connection_for(values) as connection:
-            transitions.insert_jobs(connection, [values])
+        _insert(values, followers)
     except IntegrityError:
         job_id = values["id"]
         if taken is Taken.REFUSE:
@@ -113,7 +114,7 @@ def _unblock(values: dict[str, Any]) -> bool:
     with runtime().engine.connect() as connection:
         if not transitions.unblock(connection, values["id"], values=values, wake_at=values["dispatch_at"]):
             return False
-    if values["due_at"] is None or values["due_at"] <= values["created_at"]:
+    if not _is_due_later(values):
         publish_by_id(values["id"])
     return True
 
@@ -134,6 +135,9 @@ def _row(submission: Submission, alarm: timedelta) -> dict[str, Any]:
         submission = here.publisher.route(submission)
     now = utcnow()
     due_later = submission.due_at is not None and submission.due_at > now
+    # A broker that was away a moment ago is not asked again by each: the row says why, and a dispatcher will see.
+    refusal = None if due_later or here.publisher is None else here.publisher.refusal()
+    alarm = timedelta(0) if refusal else alarm
     return new_row(
         id=submission.id,
         task=submission.task,
@@ -151,6 +155,7 @@ def _row(submission: Submission, alarm: timedelta) -> dict[str, Any]:
         due_at=submission.due_at,
         expires_at=submission.expires_at,
         dispatch_at=submission.due_at if due_later else now + alarm,
+        publish_error=refusal,
     )
 
 
@@ -169,14 +174,62 @@ def _tags(tags: Iterable[str]) -> str | None:
     return json.dumps(distinct) if distinct else None
 
 
-def _connection_for(values: dict[str, Any]) -> Any:
-    """A lone INSERT is its own transaction; with tags there are two statements."""
+def _insert(values: dict[str, Any], followers: Sequence[Submission]) -> None:
+    """A lone INSERT is its own transaction; with tags or followers there are several statements."""
     engine = runtime().engine
-    return engine.connect() if values["tags"] is None else transaction(engine)
+    on_commit.refuse_if_session_writes()
+    with engine.connect() if values["tags"] is None and not followers else transaction(engine) as connection:
+        _insert_with(connection, values, followers)
+
+
+def _insert_with(connection: Connection, values: dict[str, Any], followers: Sequence[Submission]) -> None:
+    transitions.insert_jobs(connection, [values])
+    if not followers:
+        return
+    known = queries.existing_ids(connection, [step.id for step in followers if step.id])
+    before, rows = values["id"], []
+    for step in followers:
+        if step.id not in known:
+            rows.append(waiting_row(replace(step, parent_id=before, root_id=values["root_id"]), WaitReason.CHAIN))
+        before = step.id
+    if rows:
+        transitions.insert_jobs(connection, rows)
+
+
+def submit_on_commit(submission: Submission, *, followers: Sequence[Submission] = ()) -> str:
+    """Accept a job within the transaction of the caller's `db.session`; returns its id.
+
+    A rollback leaves no job; the commit publishes it. Should the process die in between, a dispatcher publishes it.
+    Raises JobExists, after which the session's transaction can go on, and ValueNotStorable.
+    """
+    values = _row(submission, alarm=runtime().dispatch_grace)
+    try:
+        with on_commit.session_connection(own_id=submission.id is not None) as connection:
+            _insert_with(connection, values, followers)
+    except IntegrityError:
+        raise JobExists(values["id"]) from None
+    if not _is_due_later(values):
+        on_commit.publish_after_commit(values["id"])
+    return str(values["id"])
+
+
+def waiting_row(submission: Submission, reason: WaitReason) -> dict[str, Any]:
+    """Make the row of a job that waits for others; `transitions.unblock` follows when they have ended."""
+    return _row(submission, alarm=timedelta(0)) | {"dispatch_at": None, "publish_error": None, "blocked_by": reason}
+
+
+def submit_waiting(submission: Submission, reason: WaitReason) -> None:
+    """Accept a job that waits for others. Does nothing when its id is taken: an attempt that runs again sends again."""
+    with suppress(IntegrityError), runtime().engine.connect() as connection:
+        transitions.insert_jobs(connection, [waiting_row(submission, reason)])
+
+
+def _is_due_later(values: dict[str, Any]) -> bool:
+    return values["due_at"] is not None and values["due_at"] > values["created_at"]
 
 
 def _publish_if_due(values: dict[str, Any]) -> None:
-    if values["due_at"] is not None and values["due_at"] > values["created_at"]:
+    if _is_due_later(values) or values["publish_error"] is not None:
         return
     job = Outgoing(**{name: values[name] for name in Outgoing.__dataclass_fields__})
     values.update(publish(job))
@@ -185,9 +238,12 @@ def _publish_if_due(values: dict[str, Any]) -> None:
 # -- steering ----------------------------------------------------------------------------------------------------
 
 
-def cancel(job_id: str) -> JobView:
+def cancel(job_id: str, *, running_too: bool = True) -> JobView:
     """Cancel a job: revoked at once while it waits; while it runs, its worker is told through the row.
 
+    What it has sent, or what was to follow it, and nobody has started, is revoked with it. The job that comes back says
+    what became of it: REVOKED, or running with `cancel_requested_at` set. With `running_too` False a running job is
+    left alone.
     Raises JobNotFound, and IllegalMove when the job has ended.
     """
     error = faults.revoked("cancelled")
@@ -195,18 +251,47 @@ def cancel(job_id: str) -> JobView:
         # Between two looks a job may be claimed or retried, so each state is tried until one look holds.
         while True:
             if transitions.cancel_waiting(connection, job_id, error=error, now=utcnow()):
-                _tell_who_waits(job_id)
                 break
-            if transitions.cancel_running(connection, job_id, now=utcnow()):
+            if running_too and transitions.cancel_running(connection, job_id, now=utcnow()):
                 break
             found = queries.row(connection, job_id, "state", "cancel_requested_at")
             if found is None:
                 raise JobNotFound(job_id)
             if is_final(found["state"]):
                 raise IllegalMove(job_id, "cancel", found["state"])
-            if found["cancel_requested_at"] is not None and not is_waiting(found["state"]):
-                break  # somebody has asked already
-    return get(job_id)
+            if is_running(found["state"]) and (found["cancel_requested_at"] is not None or not running_too):
+                break  # somebody has asked already, or nobody may
+    job = get(job_id)
+    if job.state == State.REVOKED or job.cancel_requested_at is not None:
+        cancel_offspring(job_id)
+    if job.state == State.REVOKED:
+        _tell_who_waits(job_id)
+    return job
+
+
+def cancel_offspring(job_id: str) -> None:
+    """Revoke what a cancelled job has sent, or what was to follow it, as far as nobody has started it."""
+    error, ended = faults.revoked(f"cancelled with {job_id}"), []
+    with runtime().engine.connect() as connection:
+        family = queries.waiting_children(connection, [job_id]) + _parts_of_its_header(connection, job_id)
+        while family:
+            cancelled = [
+                child
+                for child in family
+                if child != job_id and transitions.cancel_waiting(connection, child, error=error, now=utcnow())
+            ]
+            ended += cancelled
+            family = queries.waiting_children(connection, cancelled) if cancelled else []
+    # Afterwards: telling looks for offspring again, and finds none left.
+    for child in ended:
+        _tell_who_waits(child)
+
+
+def _parts_of_its_header(connection: Connection, job_id: str) -> list[str]:
+    """Return the unstarted parts of the chord whose body was cancelled before it was sent."""
+    found = queries.row(connection, job_id, "message")
+    header = json.loads(found["message"]).get("header") if found and found["message"] else None
+    return queries.waiting_parts(connection, header) if header else []
 
 
 def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None) -> JobView:
@@ -258,29 +343,41 @@ def delete(job_id: str) -> None:
     raise IllegalMove(job_id, "delete", found["state"])
 
 
-def requeue(job_id: str, attempt: int, submission: Submission) -> bool:
-    """The running attempt asked for another one (`Task.retry`).
+def requeue(job_id: str, attempt: int, submission: Submission, *, error: dict[str, Any], line: str) -> bool:
+    """The running attempt asked for another one (`Task.retry`), because of this error; `line` is for the history.
 
-    The row moves; the message follows when the error of this attempt is recorded, or from a dispatcher.
+    The row moves; the message follows when Celery records the retry, or from a dispatcher.
     """
     here = runtime()
     values = _row(replace(submission, id=job_id), alarm=here.dispatch_grace)
     with here.engine.connect() as connection:
-        return transitions.requeue(connection, job_id, attempt, values=values, wake_at=values["dispatch_at"])
+        return transitions.requeue(
+            connection, job_id, attempt, values=values, error=error, line=line, wake_at=values["dispatch_at"]
+        )
+
+
+def waits_for_attempt(job_id: str, attempt: int) -> bool:
+    """Say whether this is the attempt that the job waits to run next."""
+    with runtime().engine.connect() as connection:
+        found = queries.row(connection, job_id, "state", "attempt")
+    return found is not None and found["attempt"] == attempt and is_waiting(found["state"])
 
 
 @contextmanager
-def replacing(job_id: str, attempt: int) -> Iterator[None]:
+def replacing(job_id: str, attempt: int, line: str) -> Iterator[None]:
     """Send, inside this block, what takes the place of the running attempt (`Task.replace`).
 
-    The job waits under its id for the last of the replacements. Should this process die half way, the alarm rings and
-    the task runs once more.
+    The job waits under its id for the last of the replacements; `line` tells its history of the attempt. Should this
+    process die half way, the alarm rings and the task runs once more.
+    Raises JobCancelled when the job was cancelled, or given up.
     """
     here = runtime()
+    wake_at = utcnow() + REPLACING_TAKES_AT_MOST
     with here.engine.connect() as connection:
-        transitions.block(
-            connection, job_id, attempt, reason=WaitReason.REPLACEMENT, wake_at=utcnow() + REPLACING_TAKES_AT_MOST
-        )
+        if not transitions.block(
+            connection, job_id, attempt, reason=WaitReason.REPLACEMENT, line=line, wake_at=wake_at
+        ):
+            raise JobCancelled(f"attempt {attempt} of {job_id} was cancelled or given up")
     yield
     with here.engine.connect() as connection:
         transitions.clear_alarm(connection, job_id, attempt + 1)
@@ -292,39 +389,128 @@ def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int 
     `max_rescues` None says that the job can't be the cause (its worker was told to stop): the loss isn't counted.
     Idempotent: the guard lets one caller win. Returns the new state, or None when nothing moved.
     """
-    now = utcnow()
     with runtime().engine.connect() as connection:
-        job = queries.held_job(connection, job_id)
-        if job is None or job.attempt != attempt or not is_running(job.state):
-            return None
-        if job.cancel_requested_at is not None:
-            moved = transitions.end_badly(
-                connection, job_id, attempt, state=State.REVOKED, error=faults.revoked("cancelled"), now=now
-            )
-            return _ended(job_id, State.REVOKED) if moved else None
-        if max_rescues is not None and job.rescues >= max_rescues:
-            fault = faults.worker_lost(
-                f"given up: {job.rescues + 1} attempts were lost with their worker; the last: {reason}"
-            )
-            moved = transitions.end_badly(connection, job_id, attempt, state=State.FAILURE, error=fault, now=now)
-            return _ended(job_id, State.FAILURE) if moved else None
+        # A cancel may come between the look and the move; the next look sees it.
+        while True:
+            job = queries.held_job(connection, job_id)
+            if job is None or job.attempt != attempt or not is_running(job.state):
+                return None
+            state = _give_up(connection, job, reason, max_rescues)
+            if state is not None:
+                break
+    if state == State.RETRY:
+        logger.warning("job %s goes back to waiting: attempt %d was lost: %s", job_id, attempt, reason)
+    else:
+        _tell_who_waits(job_id)
+    return state
+
+
+def _give_up(connection: Connection, job: queries.Held, reason: str, max_rescues: int | None) -> State | None:
+    """Try to move a lost attempt on; None when somebody else has moved the job since it was looked at."""
+    now = utcnow()
+    if job.cancel_requested_at is not None:
+        state, fault = State.REVOKED, faults.revoked("cancelled")
+    elif max_rescues is not None and job.rescues >= max_rescues:
+        lost = job.rescues + 1
+        state = State.FAILURE
+        fault = faults.worker_lost(f"given up: {lost} attempts were lost with their worker; the last: {reason}")
+    else:
         fault = faults.worker_lost(reason)
         line = transitions.history_line(
-            attempt=attempt, state="LOST", worker=job.worker, started_at=job.started_at, finished_at=now, error=fault
+            attempt=job.attempt,
+            state="LOST",
+            worker=job.worker,
+            started_at=job.started_at,
+            finished_at=now,
+            error=fault,
         )
+        counted = max_rescues is not None
         # The alarm rings at once: whoever notices a loss has no message to send.
         moved = transitions.rescue(
-            connection, job_id, attempt, error=fault, line=line, counted=max_rescues is not None, wake_at=now
+            connection, job.id, job.attempt, error=fault, line=line, counted=counted, wake_at=now
         )
-    if not moved:
-        return None
-    logger.warning("job %s goes back to waiting: attempt %d was lost: %s", job_id, attempt, reason)
-    return State.RETRY
+        return State.RETRY if moved else None
+    moved = transitions.end_badly(connection, job.id, job.attempt, state=state, error=fault, now=now)
+    return state if moved else None
 
 
-def _ended(job_id: str, state: State) -> State:
-    _tell_who_waits(job_id)
-    return state
+def end_expired(limit: int) -> int:
+    """Revoke waiting jobs that have expired, whether or not a worker is there to notice; return how many."""
+    error = faults.revoked("expired")
+    with runtime().engine.connect() as connection:
+        ended = [
+            job_id
+            for job_id, attempt in queries.expired(connection, utcnow(), limit)
+            if transitions.expire(connection, job_id, attempt, error=error, now=utcnow())
+        ]
+    for job_id in ended:
+        _tell_who_waits(job_id)
+    return len(ended)
+
+
+#: How long what a job waits for may be over before somebody else than the one who ended it says so.
+ORPHANED_AFTER = timedelta(seconds=10)
+#: How long sending all parts of a chord may take.
+HEADER_TAKES_AT_MOST = timedelta(seconds=60)
+
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def end_orphans(limit: int, after: datetime = LONG_AGO) -> tuple[int, datetime]:
+    """End jobs that wait for what will never come: whoever was to tell them died.
+
+    Looks at up to `limit` bodies of chords that were made after `after`. Returns how many jobs it has ended, and where
+    to go on next time: most bodies wait for good reasons, and must not hide those behind them.
+    """
+    now = utcnow()
+    with runtime().engine.connect() as connection:
+        steps = queries.orphaned_steps(connection, now - ORPHANED_AFTER, limit)
+        waiting = queries.bodies_waiting(connection, after, now - HEADER_TAKES_AT_MOST, limit)
+        bodies = [body["id"] for body in waiting if not _has_full_header(connection, body["message"], now)]
+        ended = [
+            step["id"]
+            for step in steps
+            if _end_orphan(connection, step["id"], step["state"], "an earlier step of its chain has ended")
+        ]
+        ended += [body for body in bodies if _end_orphan(connection, body, None, "its chord was never sent in full")]
+    for job_id in ended:
+        _tell_who_waits(job_id)
+    return len(ended), waiting[-1]["created_at"] if len(waiting) == limit else LONG_AGO
+
+
+def _has_full_header(connection: Connection, message: str | None, now: datetime) -> bool:
+    """Say whether every part of a chord was sent, or is being sent: the saved group names them all beforehand."""
+    group_id = json.loads(message or "{}").get("header", "")
+    group, newest = queries.group(connection, group_id), queries.newest_part(connection, group_id)
+    if newest is not None and newest > now - HEADER_TAKES_AT_MOST:
+        return True
+    if group is None or group["size"] is None:
+        return False
+    first_steps = {first for part in _parts_of(group["result"]) if (first := _first_step(part)) is not None}
+    return first_steps <= queries.existing_ids(connection, sorted(first_steps))
+
+
+def _parts_of(result: str | None) -> list[Any]:
+    """Open a saved GroupResult, `[[id, parent], parts]`, as Celery writes it."""
+    return json.loads(result)[1] or [] if result else []
+
+
+def _first_step(part: Any) -> str | None:
+    """Return the id of the first step of a part, `[[id, step before], None]`; None for what has no single one."""
+    while part[0][1] is not None:
+        part = part[0][1]
+    return part[0][0] if part[1] is None else None
+
+
+def _end_orphan(connection: Connection, job_id: str, cause: str | None, reason: str) -> bool:
+    state = State.REVOKED if cause == State.REVOKED else State.FAILURE
+    error = (
+        faults.revoked(reason)
+        if state == State.REVOKED
+        else faults.fault("ChordError", "celery.exceptions", [reason], reason)
+    )
+    return transitions.end_blocked(connection, job_id, state=state, error=error, now=utcnow())
 
 
 def _tell_who_waits(job_id: str) -> None:

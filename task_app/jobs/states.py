@@ -44,5 +44,7 @@ class WaitReason(StrEnum):
     DUE_TIME = "due time"  # its due time has not come
     DISPATCH = "dispatch"  # due, and about to be put on the broker
     BROKER = "broker"  # due, but the broker can't be reached; kept safe in the table
+    CHAIN = "an earlier step of its chain"
+    CHORD = "the parts of its chord"
     REPLACEMENT = "replacement"  # the task put other tasks in its place; the last of them will bear this id
     WORKER = "worker"  # on the broker; no worker has taken it yet

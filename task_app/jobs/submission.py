@@ -32,7 +32,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A job as the publisher needs it: everything that goes into its message."""
+    """A job as the publisher needs it: everything that goes into its message, and its turn."""
 
     id: str
     task: str
@@ -47,3 +47,4 @@ class Outgoing:
     root_id: str | None
     group_id: str | None
     message: str | None
+    dispatch_at: datetime | None  # when it became due; its place among those that wait

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import KeyedColumnElement
 
+from .database import unless_deadlocked
 from .models import Job, JobGroup, JobTag
 from .states import FINAL, WAITING, State
 from .view import timestamp
@@ -41,6 +42,7 @@ _waiting = or_(*(_c.state == state for state in WAITING))
 _final = or_(*(_c.state == state for state in FINAL))
 _running = and_(_c.finished_at.is_(None), *(_c.state != state for state in WAITING))
 _unfinished = _c.finished_at.is_(None)
+_not_cancelled = _c.cancel_requested_at.is_(None)
 
 
 def _move(*where: ColumnElement[bool], **values: Any) -> Update:
@@ -48,7 +50,7 @@ def _move(*where: ColumnElement[bool], **values: Any) -> Update:
 
 
 def _moved(connection: Connection, statement: Update, **params: Any) -> bool:
-    return connection.execute(statement, params).rowcount == 1
+    return unless_deadlocked(connection, lambda: connection.execute(statement, params).rowcount) == 1
 
 
 def _this(attempt: bool = True) -> list[ColumnElement[bool]]:
@@ -142,6 +144,22 @@ def lease_for_dispatch(connection: Connection, jobs: Sequence[tuple[str, int]], 
     connection.execute(_LEASED, [{"job_id": job_id, "of_attempt": attempt, "until": until} for job_id, attempt in jobs])
 
 
+_UNLEASED = _move(
+    *_this(),
+    _waiting,
+    _c.dispatch_at.is_not(None),
+    dispatch_at=bindparam("was_at"),
+    publish_error=bindparam("reason"),
+)
+
+
+def give_back_lease(connection: Connection, jobs: Sequence[tuple[str, int, datetime | None]], reason: str) -> None:
+    """The broker was gone before these (id, attempt, alarm before the lease) were sent; they keep their turn."""
+    connection.execute(
+        _UNLEASED, [{"job_id": i, "of_attempt": a, "was_at": alarm, "reason": reason} for i, a, alarm in jobs]
+    )
+
+
 _AGAIN = _move(*_this(), _waiting, _c.published_at.is_not(None), published_at=None, dispatch_at=bindparam("now"))
 
 
@@ -179,7 +197,7 @@ def claim(
 _REPORT = _move(
     *_this(),
     _running,
-    _c.cancel_requested_at.is_(None),
+    _not_cancelled,
     state=bindparam("to_state"),
     progress=bindparam("meta"),
 )
@@ -269,19 +287,51 @@ def _wait_again(*where: ColumnElement[bool], **values: Any) -> Update:
 REWRITABLE = ("task", "args", "kwargs", "queue", "priority", "retries", "due_at", "expires_at", "group_id", "message")
 _REWRITTEN: dict[str, Any] = {name: bindparam(f"new_{name}") for name in REWRITABLE}
 
-_REQUEUE = _wait_again(*_this(), _running, _c.cancel_requested_at.is_(None), state=State.RETRY, **_REWRITTEN)
+#: Why the attempt ended, in the same move that ends it: a crash between two would lose it.
+_WITH_CAUSE: dict[str, Any] = {
+    "error": bindparam("with_error"),
+    "error_type": bindparam("with_error_type"),
+    "history": _history_with(bindparam("line", type_=_c.history.type)),
+}
+
+_REQUEUE = _wait_again(*_this(), _running, _not_cancelled, state=State.RETRY, **_REWRITTEN, **_WITH_CAUSE)
 
 
-def requeue(connection: Connection, job_id: str, attempt: int, *, values: dict[str, Any], wake_at: datetime) -> bool:
+def requeue(
+    connection: Connection,
+    job_id: str,
+    attempt: int,
+    *,
+    values: dict[str, Any],
+    error: dict[str, Any],
+    line: str,
+    wake_at: datetime,
+) -> bool:
     """The running task asked for another attempt of itself. `values` holds the REWRITABLE columns.
 
     False as well when somebody has asked to cancel the job: a cancel is a fact, not a race with the next attempt.
     """
-    params = {f"new_{name}": values[name] for name in REWRITABLE}
-    return _moved(connection, _REQUEUE, job_id=job_id, of_attempt=attempt, wake_at=wake_at, **params)
+    return _moved(
+        connection,
+        _REQUEUE,
+        job_id=job_id,
+        of_attempt=attempt,
+        wake_at=wake_at,
+        with_error=json.dumps(error),
+        with_error_type=error["type"][:255],
+        line=line,
+        **{f"new_{name}": values[name] for name in REWRITABLE},
+    )
 
 
-_BLOCK = _wait_again(*_this(), _running, state=State.PENDING, blocked_by=bindparam("reason"))
+_BLOCK = _wait_again(
+    *_this(),
+    _running,
+    _not_cancelled,
+    state=State.PENDING,
+    blocked_by=bindparam("reason"),
+    history=_history_with(bindparam("line", type_=_c.history.type)),
+)
 _UNALARM = _move(*_this(), _waiting, _c.blocked_by.is_not(None), dispatch_at=None)
 _UNBLOCK = _move(
     *_this(attempt=False),
@@ -293,12 +343,13 @@ _UNBLOCK = _move(
 )
 
 
-def block(connection: Connection, job_id: str, attempt: int, *, reason: str, wake_at: datetime) -> bool:
+def block(connection: Connection, job_id: str, attempt: int, *, reason: str, line: str, wake_at: datetime) -> bool:
     """The running task is putting others in its place; its id waits for the last of them.
 
     The alarm covers a crash before they are sent: then the task runs once more. `clear_alarm` follows when they are.
+    False as well when somebody has asked to cancel the job.
     """
-    return _moved(connection, _BLOCK, job_id=job_id, of_attempt=attempt, reason=reason, wake_at=wake_at)
+    return _moved(connection, _BLOCK, job_id=job_id, of_attempt=attempt, reason=reason, line=line, wake_at=wake_at)
 
 
 def clear_alarm(connection: Connection, job_id: str, attempt: int) -> bool:
@@ -312,36 +363,13 @@ def unblock(connection: Connection, job_id: str, *, values: dict[str, Any], wake
     return _moved(connection, _UNBLOCK, job_id=job_id, wake_at=wake_at, **params)
 
 
-_RETRY_ERROR = _move(
-    *_this(),
-    _c.state == State.RETRY,
-    error=bindparam("with_error"),
-    error_type=bindparam("with_error_type"),
-    history=_history_with(bindparam("line", type_=_c.history.type)),
-)
-
-
-def record_retry(connection: Connection, job_id: str, next_attempt: int, *, error: dict[str, Any], line: str) -> bool:
-    """Keep why the attempt before `next_attempt` failed."""
-    return _moved(
-        connection,
-        _RETRY_ERROR,
-        job_id=job_id,
-        of_attempt=next_attempt,
-        with_error=json.dumps(error),
-        with_error_type=error["type"][:255],
-        line=line,
-    )
-
-
 _RESCUE = _wait_again(
     *_this(),
     _running,
+    _not_cancelled,
     state=State.RETRY,
     rescues=_c.rescues + bindparam("counted", type_=_c.rescues.type),
-    error=bindparam("with_error"),
-    error_type=bindparam("with_error_type"),
-    history=_history_with(bindparam("line", type_=_c.history.type)),
+    **_WITH_CAUSE,
 )
 
 
@@ -355,7 +383,10 @@ def rescue(
     counted: bool = True,
     wake_at: datetime,
 ) -> bool:
-    """The attempt is lost with its worker: back to waiting as the next attempt; `counted` where the job may be why."""
+    """The attempt is lost with its worker: back to waiting as the next attempt; `counted` where the job may be why.
+
+    False as well when somebody has asked to cancel the job: then it ends.
+    """
     return _moved(
         connection,
         _RESCUE,
@@ -409,9 +440,10 @@ def run_again(
 # -- cancelling, forgetting, deleting ----------------------------------------------------------------------------
 
 _CANCEL_WAITING = _move(*_this(attempt=False), _waiting, **{**_END_BADLY, "children": None})
-_CANCEL_RUNNING = _move(
-    *_this(attempt=False), _running, _c.cancel_requested_at.is_(None), cancel_requested_at=bindparam("now")
-)
+_EXPIRE = _move(*_this(), _waiting, _c.expires_at < bindparam("now"), **{**_END_BADLY, "children": None})
+_END_WAITING = _move(*_this(), _waiting, **{**_END_BADLY, "children": None})
+_END_BLOCKED = _move(*_this(attempt=False), _waiting, _c.blocked_by.is_not(None), **{**_END_BADLY, "children": None})
+_CANCEL_RUNNING = _move(*_this(attempt=False), _running, _not_cancelled, cancel_requested_at=bindparam("now"))
 
 
 def cancel_waiting(connection: Connection, job_id: str, *, error: dict[str, Any], now: datetime) -> bool:
@@ -425,6 +457,26 @@ def cancel_waiting(connection: Connection, job_id: str, *, error: dict[str, Any]
         with_error_type=error["type"],
         now=now,
     )
+
+
+def expire(connection: Connection, job_id: str, attempt: int, *, error: dict[str, Any], now: datetime) -> bool:
+    """Revoke a waiting job whose time to be started has passed."""
+    params = {"to_state": State.REVOKED, "with_error": json.dumps(error), "with_error_type": error["type"]}
+    return _moved(connection, _EXPIRE, job_id=job_id, of_attempt=attempt, now=now, **params)
+
+
+def end_waiting(
+    connection: Connection, job_id: str, attempt: int, *, state: State, error: dict[str, Any], now: datetime
+) -> bool:
+    """End a job that no worker can take, by the message of this attempt."""
+    params = {"to_state": state, "with_error": json.dumps(error), "with_error_type": error["type"][:255]}
+    return _moved(connection, _END_WAITING, job_id=job_id, of_attempt=attempt, now=now, **params)
+
+
+def end_blocked(connection: Connection, job_id: str, *, state: State, error: dict[str, Any], now: datetime) -> bool:
+    """End a job that waits for what will never come."""
+    params = {"to_state": state, "with_error": json.dumps(error), "with_error_type": error["type"]}
+    return _moved(connection, _END_BLOCKED, job_id=job_id, now=now, **params)
 
 
 def cancel_running(connection: Connection, job_id: str, *, now: datetime) -> bool:
@@ -444,4 +496,10 @@ _DELETE = delete(Job).where(_c.id == bindparam("job_id"), _c.finished_at.is_not(
 
 def delete_ended(connection: Connection, job_id: str) -> bool:
     """Remove an ended job for good, with its tags; not while a chord still needs its result."""
-    return connection.execute(_DELETE, {"job_id": job_id}).rowcount == 1
+    return unless_deadlocked(connection, lambda: connection.execute(_DELETE, {"job_id": job_id}).rowcount) == 1
+
+
+def delete_many_ended(connection: Connection, job_ids: Sequence[str]) -> int:
+    """Remove ended jobs for good, with their tags; spares what a chord still needs. Returns how many."""
+    statement = delete(Job).where(_c.id.in_(job_ids), _c.finished_at.is_not(None), ~_in_unjoined_chord)
+    return connection.execute(statement).rowcount

@@ -1,15 +1,17 @@
 """Writes and reads of the `worker` table: who lives, and what they hold. All ages by the database's clock."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from .columns import utc_now
-from .models import Worker
-from .queries import database_time
+from .models import Job, Worker
+from .queries import database_time, published_before
 
 _c = Worker.__table__.c
 
@@ -39,20 +41,49 @@ def register(connection: Connection, card: WorkerCard) -> None:
             queues=json.dumps(list(card.queues)),
             running="[]",
             prefetched="[]",
+            newest="{}",
+            services="{}",
+            dropped=0,
+            refused=0,
+            junk=0,
             started_at=utc_now(),
             heartbeat_at=utc_now(),
         )
     )
 
 
-def beat(connection: Connection, worker_id: str, *, running: Sequence[str], prefetched: Sequence[str]) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """What a worker says with each heartbeat."""
+
+    running: Sequence[str] = ()  # job ids in its pool
+    prefetched: Sequence[str] = ()  # job ids taken from the broker, not yet in the pool
+    took_messages: bool = False  # since the last beat
+    newest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # queue → priority → epoch seconds
+    services: Mapping[str, Any] = field(default_factory=dict)  # maintenance service → what it did last
+
+
+def beat(connection: Connection, worker_id: str, said: Beat) -> bool:
     """Write a heartbeat. Returns False when the worker has no row (any more)."""
-    statement = (
-        update(Worker)
-        .where(_c.id == worker_id)
-        .values(heartbeat_at=utc_now(), running=json.dumps(list(running)), prefetched=json.dumps(list(prefetched)))
-    )
-    return connection.execute(statement).rowcount == 1
+    values: dict[str, Any] = {
+        "heartbeat_at": utc_now(),
+        "running": json.dumps(list(said.running)),
+        "prefetched": json.dumps(list(said.prefetched)),
+        "newest": json.dumps(said.newest),
+        "services": json.dumps(said.services),
+    }
+    if said.took_messages:
+        values["last_message_at"] = utc_now()
+    return connection.execute(update(Worker).where(_c.id == worker_id).values(values)).rowcount == 1
+
+
+COUNTERS = ("dropped", "refused", "junk")
+
+
+def count(connection: Connection, worker_id: str | None, counter: str) -> None:
+    """Count one more of something that should be rare, on the worker's row; see COUNTERS."""
+    if worker_id is not None:
+        connection.execute(update(Worker).where(_c.id == worker_id).values({counter: _c[counter] + 1}))
 
 
 def say_goodbye(connection: Connection, worker_id: str) -> None:
@@ -62,12 +93,30 @@ def say_goodbye(connection: Connection, worker_id: str) -> None:
     )
 
 
-def gone(connection: Connection, timeout: timedelta) -> list[str]:
-    """Return workers that said goodbye or whose heartbeat is older than `timeout`."""
+def silent(connection: Connection, timeout: timedelta) -> dict[str, datetime]:
+    """Return workers whose heartbeat is older than `timeout`, and when it was, by the database's clock."""
     cutoff = database_time(connection) - timeout
-    return list(
-        connection.execute(select(_c.id).where(or_(_c.heartbeat_at < cutoff, _c.stopped_at.is_not(None)))).scalars()
-    )
+    found = connection.execute(select(_c.id, _c.heartbeat_at).where(_c.heartbeat_at < cutoff, _c.stopped_at.is_(None)))
+    return {row.id: row.heartbeat_at for row in found}
+
+
+def newest_taken(connection: Connection) -> dict[str, dict[int, float]]:
+    """Return, by queue and priority, when the newest message that any worker has taken was sent (epoch seconds)."""
+    newest: dict[str, dict[int, float]] = {}
+    for text in connection.execute(select(_c.newest)).scalars():
+        for queue, by_priority in json.loads(text).items():
+            known = newest.setdefault(queue, {})
+            for priority, moment in by_priority.items():
+                known[int(priority)] = max(moment, known.get(int(priority), 0.0))
+    return newest
+
+
+def prune(connection: Connection, keep: timedelta) -> int:
+    """Delete the rows of workers that have been silent for long and that hold nothing; return how many."""
+    cutoff = database_time(connection) - keep
+    job = Job.__table__.c
+    holds = exists().where(job.worker_id == _c.id, job.finished_at.is_(None))
+    return connection.execute(delete(Worker).where(_c.heartbeat_at < cutoff, ~holds)).rowcount
 
 
 def held_by_the_living(connection: Connection, timeout: timedelta) -> set[str]:
@@ -78,3 +127,79 @@ def held_by_the_living(connection: Connection, timeout: timedelta) -> set[str]:
     for row in connection.execute(alive):
         held.update(json.loads(row.running), json.loads(row.prefetched))
     return held
+
+
+class WorkerState(StrEnum):
+    """What can be said of a worker without asking it."""
+
+    ALIVE = "alive"  # a fresh heartbeat
+    WEDGED = "wedged"  # beats and has room, but takes nothing while its queue has old messages
+    UNKNOWN = "unknown"  # has missed heartbeats, not yet enough to be given up
+    DEAD = "dead"  # silent for longer than WORKER_TIMEOUT
+    STOPPED = "stopped"  # said goodbye
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView:
+    """A worker's row, with its JSON opened, and what follows from it."""
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    version: str
+    pool: str
+    concurrency: int
+    queues: list[str]
+    running: list[str]
+    prefetched: list[str]
+    services: dict[str, Any]
+    dropped: int
+    refused: int
+    junk: int
+    started_at: datetime
+    heartbeat_at: datetime
+    last_message_at: datetime | None
+    stopped_at: datetime | None
+    state: WorkerState
+
+
+_JSON = ("queues", "running", "prefetched", "services")
+_VIEWED = [name for name in WorkerView.__dataclass_fields__ if name != "state"]
+
+
+def overview(
+    connection: Connection, *, interval: timedelta, timeout: timedelta, patience: timedelta
+) -> list[WorkerView]:
+    """Return all workers on record, latest first, with their states.
+
+    `interval` is how often they beat, `timeout` after how long a silent one is given up, `patience` how old a message
+    must be before a worker that doesn't take it is suspicious.
+    """
+    now = database_time(connection)
+    rows = connection.execute(select(*(_c[name] for name in _VIEWED)).order_by(_c.started_at.desc())).mappings()
+    opened = [{**row, **{name: json.loads(row[name]) for name in _JSON}} for row in rows]
+    held = {job_id for row in opened for job_id in (*row["running"], *row["prefetched"])}
+    queues = {queue for row in opened for queue in row["queues"]}
+    stale = {queue for queue in queues if _has_old_message(connection, queue, now - patience, held)}
+
+    def state_of(row: Mapping[str, Any]) -> WorkerState:
+        silence = now - row["heartbeat_at"]
+        if row["stopped_at"] is not None:
+            return WorkerState.STOPPED
+        if silence > timeout:
+            return WorkerState.DEAD
+        if silence > 3 * interval:
+            return WorkerState.UNKNOWN
+        has_room = len(row["running"]) < row["concurrency"] and not row["prefetched"]
+        took_at = row["last_message_at"] or row["started_at"]
+        if has_room and now - took_at > patience and stale.intersection(row["queues"]):
+            return WorkerState.WEDGED
+        return WorkerState.ALIVE
+
+    return [WorkerView(**row, state=state_of(row)) for row in opened]
+
+
+def _has_old_message(connection: Connection, queue: str, moment: datetime, held: set[str]) -> bool:
+    found = published_before(connection, moment, queue, limit=len(held) + 1)
+    return any(job.id not in held for job in found)

@@ -16,7 +16,7 @@ from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.service import Taken
 from task_app.jobs.states import State
 from task_app.jobs.submission import Outgoing, Submission
-from task_app.jobs.workers import WorkerCard
+from task_app.jobs.workers import Beat, WorkerCard
 
 
 class Recorder:
@@ -36,6 +36,12 @@ class Recorder:
         if job.id in self.impossible:
             raise Unpublishable("nonsense")
         self.sent.append(job)
+
+    def refusal(self) -> str | None:
+        return None
+
+    def is_doubtful(self) -> bool:
+        return self.away
 
     def depth(self, queue: str) -> int:
         return 0
@@ -247,19 +253,20 @@ def test_what_a_gone_worker_held_is_found(publisher: Recorder) -> None:
     with runtime().engine.connect() as connection:
         workers.register(connection, card)
         workers.register(connection, card)
-        assert workers.gone(connection, timedelta(seconds=30)) == []
-        assert workers.gone(connection, timedelta(seconds=-1)) == ["life-9"]
+        assert workers.silent(connection, timedelta(seconds=30)) == {}
+        assert list(workers.silent(connection, timedelta(seconds=-1))) == ["life-9"]
         assert [held.id for held in queries.held_by(connection, ["life-9"], 10)] == [job_id]
-        workers.beat(connection, "life-9", running=[job_id], prefetched=["other"])
+        assert workers.beat(connection, "life-9", Beat(running=[job_id], prefetched=["other"]))
         assert workers.held_by_the_living(connection, timedelta(seconds=30)) == {job_id, "other"}
+        assert queries.held_by_nobody(connection, utcnow(), 10) == []
         workers.say_goodbye(connection, "life-9")
-        assert workers.gone(connection, timedelta(seconds=30)) == ["life-9"]
+        assert [held.id for held in queries.held_by_nobody(connection, utcnow(), 10)] == [job_id]
 
 
 def test_a_replaced_job_waits_and_is_taken_over(publisher: Recorder) -> None:
     job_id = service.submit(Submission(task="first")).id
     claim(job_id)
-    with service.replacing(job_id, 1):
+    with service.replacing(job_id, 1, "{}\n"):
         assert service.get(job_id).waiting_for(utcnow()) == "replacement"
     assert publishing.dispatch(200) == 0
     job = service.submit(Submission(task="second", args="[7]", id=job_id), taken=Taken.SAME)
@@ -270,7 +277,7 @@ def test_a_replaced_job_waits_and_is_taken_over(publisher: Recorder) -> None:
 def test_a_crash_while_replacing_runs_the_task_again(publisher: Recorder) -> None:
     job_id = service.submit(Submission(task="first")).id
     claim(job_id)
-    with pytest.raises(RuntimeError), service.replacing(job_id, 1):
+    with pytest.raises(RuntimeError), service.replacing(job_id, 1, "{}\n"):
         raise RuntimeError("the process dies here")
     _ring(job_id)
     assert publishing.dispatch(200) == 1
