@@ -20,6 +20,8 @@ class TaskCelery(Celery):
 
     flask_app: Flask
     task_cls = "task_app.mirror.task:JobTask"
+    amqp_cls = "task_app.mirror.consumer:JobAMQP"
+    control_cls = "task_app.mirror.control:JobControl"
     # As a class attribute it wins over CELERY_RESULT_BACKEND in the environment, which names where copies go.
     backend_cls = "task_app.mirror.backend:JobBackend"
 

@@ -42,6 +42,12 @@ def celery_settings(app: Flask) -> dict[str, Any]:
         # RabbitMQ needs it at the declaration of a queue.
         "task_queue_max_priority": HIGHEST_PRIORITY,
         "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # a worker outlives any outage
+        "broker_heartbeat": 10,  # seconds; a RabbitMQ connection that is dead without a word is noticed
+        # An exclusive queue stays locked by the dead connection, and the worker that connects anew would end for it.
+        "control_queue_exclusive": False,
+        "control_queue_durable": True,
+        "worker_consumer": "task_app.mirror.consumer:JobConsumer",
         "broker_transport_options": {},
         # The table knows more than events; `celery worker -E` turns them on for monitors.
         "worker_send_task_events": False,
@@ -55,7 +61,15 @@ def celery_settings(app: Flask) -> dict[str, Any]:
     # Celery would let CELERY_BROKER_URL in the environment win over what create_app was given.
     for url in ("broker_read_url", "broker_write_url"):
         merged.setdefault(url, chosen["broker_url"])
-    transport = {"priority_steps": list(range(HIGHEST_PRIORITY + 1)), "queue_order_strategy": "priority", "sep": ":"}
+    transport = {
+        "priority_steps": list(range(HIGHEST_PRIORITY + 1)),
+        "queue_order_strategy": "priority",
+        "sep": ":",
+        # A Redis that accepts connections and never answers must not hold a worker for ever.
+        "socket_connect_timeout": 5,
+        "socket_timeout": 5,
+        "socket_keepalive": True,
+    }
     merged["broker_transport_options"] = {**transport, **merged["broker_transport_options"]}
     if "task_queues" in chosen:
         merged["task_queues"] = _queues(chosen["task_queues"])

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
@@ -19,15 +20,17 @@ from celery.canvas import maybe_signature
 from celery.result import GroupResult, allow_join_result, result_from_tuple
 from flask import Flask
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..context import app_context
 from ..errors import JobCancelled, ValueNotStorable
-from ..jobs import faults, groups, publishing, queries, service, transitions
+from ..jobs import faults, groups, publishing, queries, service, transitions, workers
 from ..jobs.runtime import JobRuntime, utcnow
-from ..jobs.states import State
-from . import adopt, codec
-from .patience import insist
+from ..jobs.states import State, WaitReason, is_waiting
+from . import adopt, codec, identity
+from .patience import insist, is_outage
 from .request import attempt_of, guarded_attempt
+from .send import submission_of
 
 logger = logging.getLogger(__name__)
 
@@ -119,11 +122,24 @@ class JobBackend(BaseBackend):
             delivery_info={},
         )
         exc = self._exception_of(json.loads(row["error"]))
+        if row["state"] == State.REVOKED:
+            with app_context(self._flask_app):
+                service.cancel_offspring(job_id)
         if request.chord:
             self.on_chord_part_return(request, row["state"], exc)
         self._fail_chain(message.get("chain"), exc)
         if request.errbacks:
             self._call_task_errbacks(request, exc, None)
+
+    def _fail_chain(self, chain: Any, exc: Any, *args: Any, **kwargs: Any) -> None:
+        """Fail the later steps of a chain, as Celery does; those that were revoked have ended already."""
+        left = [step for step in chain or () if not self._has_ended((step.get("options") or {}).get("task_id"))]
+        super()._fail_chain(left, exc, *args, **kwargs)
+
+    def _has_ended(self, job_id: str | None) -> bool:
+        with self._engine.connect() as connection:
+            found = queries.row(connection, job_id, "finished_at") if job_id else None
+        return found is not None and found["finished_at"] is not None
 
     def store_result(
         self,
@@ -140,20 +156,40 @@ class JobBackend(BaseBackend):
             logger.error("%s for a job with an impossible id is dropped: %.200r", state, task_id)
             return result
         about = request if request is not None and getattr(request, "id", None) == task_id else None
-        try:
-            moved = insist(
-                lambda: self._move(task_id, result, state, traceback, about, request, ignored), f"{state} of {task_id}"
+        tries = 0
+
+        def write() -> bool:
+            nonlocal tries
+            tries += 1
+            # A write may have been committed although this process saw an error.
+            return self._move(task_id, result, state, traceback, about, request, ignored) or (
+                tries > 1 and self._is_so(task_id, state, about)
             )
+
+        try:
+            moved = insist(write, f"{state} of {task_id}")
         except ValueNotStorable as error:
             if state == State.SUCCESS:
                 raise  # Celery makes a FAILURE of it
             logger.error("%s of %s is junk and dropped: %s", state, task_id, error)  # noqa: TRY400 - not our fault
             return result
         if not moved:
-            logger.warning("refused %s for job %s: that attempt is over", state, task_id)
+            self._count_refusal(task_id, state)
         elif self._second is not None:
             self._store_in(self._second, task_id, result, state, traceback, request)
         return result
+
+    def _is_so(self, job_id: str, state: str, about: Any) -> bool:
+        """Say whether the row tells already what is to be written of an attempt."""
+        with self._engine.connect() as connection:
+            found = queries.row(connection, job_id, "state", "attempt")
+        attempt = None if about is None else guarded_attempt(about)
+        return found is not None and found["state"] == state and attempt in (None, found["attempt"])
+
+    def _count_refusal(self, job_id: str, state: str) -> None:
+        logger.warning("refused %s for job %s: that attempt is over", state, job_id)
+        with suppress(SQLAlchemyError), self._engine.connect() as connection:
+            workers.count(connection, identity.worker_id(), "refused")
 
     def _move(
         self, job_id: str, result: Any, state: str, traceback: str | None, about: Any, request: Any, ignored: bool
@@ -163,7 +199,7 @@ class JobBackend(BaseBackend):
             if state == State.SUCCESS:
                 return self._succeed(connection, job_id, attempt, result, about, ignored)
             if state == State.RETRY:
-                return self._retried(connection, job_id, attempt, result, traceback, about)
+                return self._retried(connection, job_id, attempt)
             if state in (State.FAILURE, State.REVOKED):
                 return self._end_badly(connection, job_id, attempt, State(state), result, traceback, about or request)
             return self._report(connection, job_id, attempt, result, state, about)
@@ -199,43 +235,36 @@ class JobBackend(BaseBackend):
             exc = exc.reason  # Celery's wrapping of what kept a retry from being sent
         if isinstance(exc, JobCancelled):
             state, exc, traceback = State.REVOKED, exceptions.TaskRevokedError("cancelled"), None
-        fault = self._fault(exc, traceback)
+        fault = self.fault_of(exc, traceback)
         children = self._children(about)
         if transitions.end_badly(
             connection, job_id, attempt, state=state, error=fault, children=children, now=utcnow()
         ):
+            if state == State.REVOKED:
+                with app_context(self._flask_app):
+                    service.cancel_offspring(job_id)
             return True
         if queries.row(connection, job_id, "id") is not None:
             return False
         adopt.from_outcome(connection, job_id, about, self._runtime.publisher)
         return transitions.end_badly(connection, job_id, None, state=state, error=fault, now=utcnow())
 
-    def _retried(
-        self, connection: Connection, job_id: str, attempt: int | None, exc: Any, traceback: str | None, about: Any
-    ) -> bool:
-        """Keep why the attempt failed, then let the message of the next one go: the row has moved in `send` already."""
+    def _retried(self, connection: Connection, job_id: str, attempt: int | None) -> bool:
+        """Let the message of the next attempt go: the row has moved, and said why, in `send` already."""
         if attempt is None:
             return False
-        fault = self._fault(exc, traceback)
-        line = transitions.history_line(
-            attempt=attempt,
-            state=State.RETRY,
-            worker=getattr(about, "hostname", None),
-            started_at=getattr(about, "started_at", None),
-            finished_at=utcnow(),
-            error=fault,
-        )
-        if not transitions.record_retry(connection, job_id, attempt + 1, error=fault, line=line):
+        found = queries.row(connection, job_id, "state", "attempt", "due_at")
+        if found is None or found["attempt"] == attempt:
             # Nobody asked for another attempt: Celery gives this one back, because its worker was told to stop.
             with app_context(self._flask_app):
                 return bool(
                     service.give_up_attempt(job_id, attempt, reason="its worker was told to stop", max_rescues=None)
                 )
-        due = queries.row(connection, job_id, "due_at", "attempt")
-        if due is not None and due["attempt"] == attempt + 1 and (due["due_at"] is None or due["due_at"] <= utcnow()):
+        is_next = found["attempt"] == attempt + 1 and is_waiting(found["state"])
+        if is_next and (found["due_at"] is None or found["due_at"] <= utcnow()):
             with app_context(self._flask_app):
                 publishing.publish_by_id(job_id)
-        return True
+        return is_next
 
     def _report(
         self, connection: Connection, job_id: str, attempt: int | None, meta: Any, state: str, about: Any
@@ -252,7 +281,8 @@ class JobBackend(BaseBackend):
         children = self.current_task_children(about) if about is not None and hasattr(about, "children") else None
         return codec.dumps(children, "the children") if children else None
 
-    def _fault(self, exc: Any, traceback: str | None) -> dict[str, Any]:
+    def fault_of(self, exc: Any, traceback: str | None = None) -> dict[str, Any]:
+        """Describe an exception as the table keeps it."""
         if not isinstance(exc, BaseException):
             exc = Exception(str(exc))
         described = self.prepare_exception(exc, "json")
@@ -408,8 +438,14 @@ class JobBackend(BaseBackend):
             groups.delete(connection, group_id)
 
     def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
-        """Remember a chord's header before its members are sent."""
+        """Remember a chord's header before its members are sent, and give its body a row that waits for them."""
         self.app.GroupResult(*header_result_args).save(backend=self)
+        if body.get("subtask_type") is None and body.options.get("task_id"):
+            # Celery names the header's group in the body too; as long as the body waits, it is no member of it.
+            header = {"header": header_result_args[0]}
+            waiting = submission_of(self.app, body, message=header, due_at=None, group_id=None)
+            with app_context(self._flask_app):
+                service.submit_waiting(waiting, WaitReason.CHORD)
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
         """Remember how many parts the chord waits for."""
@@ -433,8 +469,8 @@ class JobBackend(BaseBackend):
         with self._engine.connect() as connection:
             groups.save(connection, group_id, unjoined=False, now=utcnow())
 
-    def join_left_over(self, limit: int = 100) -> None:
-        """Join complete chords whose last part died, or lost the database, before it sent the body."""
+    def join_left_over(self, limit: int = 100) -> int:
+        """Join complete chords whose last part died, or lost the database, before it sent the body; return how many."""
         with self._engine.connect() as connection:
             complete = [
                 (group["id"], queries.message_of_a_part(connection, group["id"]))
@@ -443,8 +479,15 @@ class JobBackend(BaseBackend):
             ]
         for group_id, message in complete:
             chord = json.loads(message or "{}").get("chord")
-            if chord is not None:
+            if chord is None:
+                continue
+            try:
                 self.on_chord_part_return(Context(group=group_id, chord=chord), states.SUCCESS, None)
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                logger.exception("chord %s can't be joined", group_id)  # it must not keep the others from it
+        return len(complete)
 
     def _join(self, request: Any, group_id: str) -> None:
         """Collect the results of a chord's header and send its body, or fail it."""

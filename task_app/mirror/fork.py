@@ -23,12 +23,16 @@ class ForkGate:
     def __init__(self) -> None:
         self._condition = threading.Condition(threading.Lock())
         self._inside = 0
+        self._fork_waits = False
+        self._protects = False
         self._engines: list[Engine] = []
         # The parent's pools, in a child. Dropping them would close connections that the parent still uses.
         self._inherited: list[Pool] = []
 
     def __enter__(self) -> Self:
         with self._condition:
+            while self._fork_waits:  # else a busy crew would keep it waiting for ever
+                self._condition.wait()
             self._inside += 1
         return self
 
@@ -44,20 +48,26 @@ class ForkGate:
         runtime: JobRuntime = app.extensions["jobs"]
         with app.app_context():
             self._engines += [runtime.engine, *db.engines.values()]
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(
-                before=self._before, after_in_parent=self._condition.release, after_in_child=self._in_child
-            )
+        if hasattr(os, "register_at_fork") and not self._protects:
+            self._protects = True
+            os.register_at_fork(before=self._before, after_in_parent=self._in_parent, after_in_child=self._in_child)
 
     def _before(self) -> None:
         self._condition.acquire()
+        self._fork_waits = True
         while self._inside:
             self._condition.wait()
         for engine in self._engines:
             if engine.dialect.name == "sqlite":
                 engine.dispose()
 
+    def _in_parent(self) -> None:
+        self._fork_waits = False
+        self._condition.notify_all()
+        self._condition.release()
+
     def _in_child(self) -> None:
+        self._fork_waits = False
         self._condition.release()
         for engine in self._engines:
             self._inherited.append(engine.pool)

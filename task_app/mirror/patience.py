@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from sqlalchemy import exc
 
+from ..jobs.on_commit import refuse_if_session_writes
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -28,7 +30,11 @@ def is_outage(error: BaseException) -> bool:
 
 
 def insist(write: Callable[[], T], what: str) -> T:
-    """Call `write` until the database takes it. It must be safe to repeat: a guarded move is."""
+    """Call `write` until the database takes it. It must be safe to repeat: a guarded move is.
+
+    Raises SessionHoldsLock where it would wait for its own caller.
+    """
+    refuse_if_session_writes()
     pause = FIRST_PAUSE
     while True:
         try:

@@ -1,19 +1,20 @@
-"""`report_progress`: one call, coalesced, and the last value is always kept."""
+"""`report_progress` and `raise_if_cancelled`: call them as often as you like, the database is asked now and then."""
 
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 from celery import current_task
 from flask import Flask
 
-from ..errors import JobCancelled
-from ..jobs import transitions
+from ..errors import JobCancelled, SessionHoldsLock
+from ..jobs import queries, transitions
 from ..jobs.runtime import JobRuntime
 from ..jobs.states import State
 from . import codec
-from .patience import insist
+from .patience import insist, is_outage
 from .request import attempt_of
 
 #: Progress is for people to read; it isn't a place to keep data.
@@ -27,10 +28,25 @@ def report_progress(current: float, total: float | None = None, message: str | N
     the end of that interval. Raises JobCancelled when somebody has asked to cancel the job. Outside a job it does
     nothing.
     """
-    request = current_task.request if current_task else None
-    reporter: Reporter | None = getattr(request, "reporter", None)
+    reporter = _reporter()
     if reporter is not None:
         reporter.report({"current": current, "total": total, "message": message})
+
+
+def raise_if_cancelled() -> None:
+    """Raise JobCancelled when somebody has asked to cancel the running job, or has given this attempt up.
+
+    Looks at the table at most once per `PROGRESS_INTERVAL` seconds. Outside a job it does nothing.
+    """
+    reporter = _reporter()
+    if reporter is not None:
+        reporter.look()
+
+
+def _reporter() -> "Reporter | None":
+    request = current_task.request if current_task else None
+    found: Reporter | None = getattr(request, "reporter", None)
+    return found
 
 
 class Reporter:
@@ -46,6 +62,7 @@ class Reporter:
         self._pending: dict[str, Any] | None = None
         self._timer: threading.Timer | None = None
         self._written_at = -float("inf")
+        self._looked_at = -float("inf")
         self._cancelled = False
 
     @classmethod
@@ -79,22 +96,66 @@ class Reporter:
                     self._timer = threading.Timer(wait, self._write_late)
                     self._timer.daemon = True
                     self._timer.start()
-            if self._cancelled:
-                raise JobCancelled(f"job {self._job_id} was cancelled")
+        self._raise_if_cancelled()
+
+    def look(self) -> None:
+        """Ask the table whether the attempt may go on, unless a look or a write has just told."""
+        with self._lock:
+            now = time.monotonic()
+            if not self._cancelled and now - max(self._looked_at, self._written_at) >= self._interval:
+                self._looked_at = now
+                with suppress(SessionHoldsLock):
+                    self._cancelled = not insist(self._may_go_on, f"a look at {self._job_id}")
+        self._raise_if_cancelled()
+
+    def _raise_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise JobCancelled(f"job {self._job_id} was cancelled")
+
+    def _may_go_on(self) -> bool:
+        with self._engine.connect() as connection:
+            found = queries.row(connection, self._job_id, "attempt", "cancel_requested_at", "finished_at")
+        return (
+            found is not None
+            and found["attempt"] == self._attempt
+            and found["cancel_requested_at"] is None
+            and found["finished_at"] is None
+        )
 
     def _write_late(self) -> None:
+        """Write from the timer's thread, once and without the lock: the task may hold what this waits for (SQLite)."""
         with self._lock:
             self._timer = None
-            self._write()
+            pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        try:
+            self._cancelled = not self._store(_text(pending))
+            self._written_at = time.monotonic()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            self._put_back(pending)
+
+    def _put_back(self, meta: dict[str, Any]) -> None:
+        with self._lock:
+            if self._pending is None:  # else the task has reported again meanwhile
+                self._pending = meta
 
     def _write(self) -> None:
+        """Write from the task's thread. While the task's own session keeps SQLite from it, the report waits."""
         if self._pending is None:
             return
-        meta = codec.dumps(self._pending, "the progress", PROGRESS_LIMIT)
-        self._pending = None
-        self._cancelled = not insist(lambda: self._store(meta), f"the progress of {self._job_id}")
-        self._written_at = time.monotonic()
+        meta = _text(self._pending)
+        with suppress(SessionHoldsLock):
+            self._cancelled = not insist(lambda: self._store(meta), f"the progress of {self._job_id}")
+            self._pending = None
+            self._written_at = time.monotonic()
 
     def _store(self, meta: str) -> bool:
         with self._engine.connect() as connection:
             return transitions.report(connection, self._job_id, self._attempt, state=State.PROGRESS, meta=meta)
+
+
+def _text(meta: dict[str, Any]) -> str:
+    return codec.dumps(meta, "the progress", PROGRESS_LIMIT)

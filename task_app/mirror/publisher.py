@@ -3,9 +3,12 @@
 import json
 import os
 import threading
+import time
 from dataclasses import replace
 from typing import Any
 
+from amqp.exceptions import AMQPError
+from amqp.exceptions import ChannelError as RefusedByBroker
 from celery import Celery
 from celery.exceptions import QueueNotFound
 from flask import Flask
@@ -14,14 +17,15 @@ from kombu.exceptions import DecodeError, EncodeError, LimitExceeded, Operationa
 from kombu.pools import ProducerPool, producers
 
 from .. import embedded
-from ..errors import BrokerUnavailable, ConfigurationError, Unpublishable
+from ..errors import BrokerUnavailable, ConfigurationError, MessageRefused, Unpublishable
 from ..jobs.submission import Outgoing, Submission
 from . import codec
+from .breaker import Breaker
 
 HIGHEST_PRIORITY = 9
 
 #: What says that the broker, or a connection to it, can't be had now.
-UNREACHABLE = (OperationalError, LimitExceeded, OSError)
+UNREACHABLE = (OperationalError, LimitExceeded, OSError, AMQPError)
 
 
 class CeleryPublisher:
@@ -38,6 +42,7 @@ class CeleryPublisher:
         self._pool: ProducerPool | None = None
         self._pool_pid = 0
         self._lock = threading.Lock()
+        self._breaker = Breaker()
 
     # -- routing -------------------------------------------------------------------------------------------------
 
@@ -73,30 +78,57 @@ class CeleryPublisher:
 
     # -- publishing ----------------------------------------------------------------------------------------------
 
+    def refusal(self) -> str | None:
+        """Return why the broker is not to be tried now: it could not be reached a moment ago. Costs nothing."""
+        return self._breaker.refusal()
+
+    def is_doubtful(self) -> bool:
+        """Say whether the broker could not be reached when it was last tried."""
+        return self._breaker.is_open()
+
     def publish(self, job: Outgoing) -> None:
         """Send the message of a job.
 
-        Raises BrokerUnavailable within the broker timeout, and Unpublishable when no message can be made of it.
+        Raises BrokerUnavailable within the broker timeout (at once, if it was away a moment ago), MessageRefused when
+        the broker answers but does not take this message, and Unpublishable when no message can be made of the job.
         """
+        if refusal := self._breaker.enter():
+            raise BrokerUnavailable(refusal)
         try:
-            self._send(job)
+            self._send_twice(job)
         except (DecodeError, EncodeError, QueueNotFound) as error:
             raise Unpublishable(_one_line(error)) from error
+        except LimitExceeded as error:  # our own pool is busy; that says nothing of the broker
+            raise BrokerUnavailable(_one_line(error)) from error
         except UNREACHABLE as error:
-            if not self._flask_app.config["EMBEDDED_BROKER"]:
-                raise BrokerUnavailable(_one_line(error)) from error
-            self._restart_embedded(error)
-            try:
-                self._send(job)
-            except UNREACHABLE as again:
-                raise BrokerUnavailable(_one_line(again)) from again
+            if isinstance(error, RefusedByBroker) or isinstance(error.__cause__, RefusedByBroker):
+                self._breaker.succeeded()
+                raise MessageRefused(_one_line(error)) from error
+            self._breaker.failed(_one_line(error))
+            raise BrokerUnavailable(_one_line(error)) from error
+        self._breaker.succeeded()
+
+    def _send_twice(self, job: Outgoing) -> None:
+        """Send; once more, at once, when that failed at once: a pooled connection may be a dead one.
+
+        What took its time is not tried again. Longer outages are the dispatcher's.
+        """
+        begin = time.monotonic()
+        try:
+            self._send(job)
+        except UNREACHABLE as error:
+            if isinstance(error, RefusedByBroker) or time.monotonic() - begin > self._timeout / 2:
+                raise
+            if self._flask_app.config["EMBEDDED_BROKER"]:
+                self._restart_embedded(error)
+            self._send(job)
 
     def _restart_embedded(self, error: Exception) -> None:
         """The embedded broker belongs to whoever needs it first, also after it was killed."""
         try:
             embedded.ensure_running(self._flask_app.instance_path)
         except (ConfigurationError, OSError) as failure:
-            raise BrokerUnavailable(_one_line(failure)) from error
+            raise OperationalError(_one_line(failure)) from error
 
     def _send(self, job: Outgoing) -> None:
         celery, extra = self._celery, json.loads(job.message) if job.message else {}
@@ -131,34 +163,51 @@ class CeleryPublisher:
             self._producers().acquire(block=True, timeout=self._timeout) as producer,
             producer.connection._reraise_as_library_errors(),
         ):
-            celery.amqp.send_task_message(
-                producer,
-                job.task,
-                message,
-                headers={**headers, "job_attempt": job.attempt, "job_max_retries": extra.get("max_retries")},
-                priority=self._on_the_wire(job.priority),
-                # One new try, at once: a pooled connection may be a dead one. Longer outages are the dispatcher's.
-                retry=True,
-                retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
-                **self._destination(job, extra),
-                **({"compression": extra["compression"]} if extra.get("compression") else {}),
-            )
+            try:
+                celery.amqp.send_task_message(
+                    producer,
+                    job.task,
+                    message,
+                    headers={
+                        **headers,
+                        "job_attempt": job.attempt,
+                        "job_max_retries": extra.get("max_retries"),
+                        "job_bell": [job.queue, job.priority, time.time()],
+                    },
+                    priority=self._on_the_wire(job.priority),
+                    retry=False,
+                    confirm_timeout=self._timeout,
+                    **self._destination(job, extra),
+                    **({"compression": extra["compression"]} if extra.get("compression") else {}),
+                )
+            except Exception:
+                producer.connection.collect()  # whatever it was: the next message gets a new connection
+                raise
 
     def depth(self, queue: str) -> int:
         """Return how many messages wait in a queue of the broker. Raises BrokerUnavailable."""
+        if refusal := self._breaker.refusal():
+            raise BrokerUnavailable(refusal)
         try:
-            with (
-                self._producers().connections.acquire(block=True, timeout=self._timeout) as connection,
-                connection._reraise_as_library_errors(),
-                connection.channel() as channel,
-            ):
+            with self._producers().connections.acquire(block=True, timeout=self._timeout) as connection:
+                try:
+                    return self._count(connection, queue)
+                except UNREACHABLE:
+                    connection.collect()
+                    raise
+        except UNREACHABLE as error:
+            raise BrokerUnavailable(_one_line(error)) from error
+
+    @staticmethod
+    def _count(connection: Connection, queue: str) -> int:
+        with connection._reraise_as_library_errors():
+            _ = connection.default_channel  # connects where there is no connection; `channel()` would not
+            with connection.channel() as channel:
                 try:
                     found: int = channel.queue_declare(queue, passive=True).message_count
                 except connection.channel_errors:
                     return 0  # Redis drops an empty queue; RabbitMQ has not made it yet
                 return found
-        except UNREACHABLE as error:
-            raise BrokerUnavailable(_one_line(error)) from error
 
     @staticmethod
     def _destination(job: Outgoing, extra: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +232,13 @@ class CeleryPublisher:
 
     def _connection(self) -> Connection:
         options = dict(self._celery.conf.broker_transport_options)
+        # Redis and RabbitMQ have different words for it.
         options |= {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
+        options |= {"read_timeout": self._timeout, "write_timeout": self._timeout}
+        # RabbitMQ says that it has the message: a frozen one would be taken for a fast one. Half a millisecond each.
+        options["confirm_publish"] = True
+        # Kombu would connect again and again.
+        options |= {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
         connection: Connection = self._celery.connection_for_write(
             connect_timeout=self._timeout, transport_options=options
         )

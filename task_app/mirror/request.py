@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from ..jobs import transitions
+from ..jobs.runtime import utcnow
+
 
 def is_limit(value: Any) -> bool:
     """Say whether a value can be a time limit, in seconds. A pool dies of any other."""
@@ -22,3 +25,15 @@ def guarded_attempt(request: Any) -> int | None:
 def attempt_of(request: Any) -> int:
     """Return which attempt a request is for; a message of a foreign producer is for the first."""
     return int(getattr(request, "job_attempt", None) or 1)
+
+
+def line_of(request: Any, state: str, error: dict[str, Any] | None) -> str:
+    """Write the running attempt of a request, which ends now, as a line of its job's history."""
+    return transitions.history_line(
+        attempt=attempt_of(request),
+        state=state,
+        worker=getattr(request, "hostname", None),
+        started_at=getattr(request, "started_at", None),
+        finished_at=utcnow(),
+        error=error,
+    )

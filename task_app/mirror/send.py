@@ -1,10 +1,13 @@
 """Every send becomes a row first. `TaskCelery.send_task` ends here, and with it every producer in Python."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from traceback import format_exception
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import Retry
 from celery.result import AsyncResult
 from dateutil.parser import isoparse
 from flask import Flask
@@ -14,10 +17,13 @@ from kombu.utils.functional import maybe_list
 from ..context import app_context
 from ..errors import JobCancelled
 from ..jobs import service
+from ..jobs.ids import new_id
 from ..jobs.service import Taken
+from ..jobs.states import State
 from ..jobs.submission import Submission
 from . import codec
-from .request import attempt_of, is_limit
+from .patience import insist
+from .request import attempt_of, is_limit, line_of
 
 #: Options of `apply_async` that travel in the row's `message` under their own names.
 CARRIED = (
@@ -46,11 +52,13 @@ def send(
     *,
     result_cls: Any = None,
     add_to_parent: bool = True,
+    on_commit: bool = False,
     **options: Any,
 ) -> AsyncResult:
     """Accept a job and publish it, or move the running job on when it is itself being sent again (`retry`).
 
-    Takes the options of `Task.apply_async`, and `tags` (strings) and `max_retries` besides.
+    Takes the options of `Task.apply_async`, and `tags` (strings) and `max_retries` besides. With `on_commit` the job is
+    stored in the transaction of `db.session`, and published when that commits.
     Raises JobExists when the id belongs to another job, ValueNotStorable for arguments that aren't JSON or too large,
     JobCancelled when the running job may not go on.
     """
@@ -65,17 +73,66 @@ def send(
             and not running.is_eager
             and "blocked" not in running.__dict__
         ):
-            if not service.requeue(running.id, attempt_of(running), submission):
-                raise JobCancelled(f"attempt {attempt_of(running)} of {running.id} was cancelled or given up")
+            _requeue(celery, running, submission)
             job_id, add_to_parent = running.id, False
+        elif on_commit:
+            job_id = service.submit_on_commit(submission, followers=_steps_after(celery, submission))
+        elif running is None or running.is_eager:
+            job_id = service.submit(submission, followers=_steps_after(celery, submission), taken=Taken.SAME).id
         else:
-            taken = Taken.SAME if running is None else Taken.KEEP
-            job_id = service.submit(submission, taken=taken).id
+            job_id = _submit_from(running, submission, _steps_after(celery, submission))
     result: AsyncResult = (result_cls or celery.AsyncResult)(job_id)
     result.ignored = bool(submission.message.get("ignore_result"))
     if add_to_parent and current is not None:
         current.add_trail(result)
     return result
+
+
+def _requeue(celery: Celery, running: Any, submission: Submission) -> None:
+    """The running job asks for another attempt. Waits while the database is away, as every write of a worker does."""
+    attempt, tries = attempt_of(running), 0
+    cause = getattr(running, "job_retry_cause", None) or Retry()
+    error = celery.backend.fault_of(cause, "".join(format_exception(cause)))
+    line = line_of(running, State.RETRY, error)
+
+    def move() -> bool:
+        nonlocal tries
+        tries += 1
+        return service.requeue(running.id, attempt, submission, error=error, line=line) or (
+            # An earlier try may have been committed although this process saw an error.
+            tries > 1 and service.waits_for_attempt(running.id, attempt + 1)
+        )
+
+    if not insist(move, f"the next attempt of {running.id}"):
+        raise JobCancelled(f"attempt {attempt} of {running.id} was cancelled or given up")
+
+
+def _submit_from(running: Any, submission: Submission, followers: list[Submission]) -> str:
+    """Accept what a running job sends. With an id from the start, trying again makes no second job."""
+    known = replace(submission, id=submission.id or new_id())
+    return insist(
+        lambda: service.submit(known, followers=followers, taken=Taken.KEEP).id, f"what job {running.id} sends"
+    )
+
+
+def _steps_after(celery: Celery, submission: Submission) -> list[Submission]:
+    """Return the later steps of a chain, in order, as far as they are plain tasks with an id."""
+    steps = []
+    for step in reversed(submission.message.get("chain") or ()):
+        options = dict(step.get("options") or {})
+        if step.get("subtask_type") or not options.get("task_id"):
+            break  # a group or chord: its own sending makes its rows
+        # When it is sent, its arguments and due time are written anew.
+        for moment in ("countdown", "eta", "expires"):
+            options.pop(moment, None)
+        steps.append(_submission(celery, step["task"], step.get("args"), step.get("kwargs"), None, options))
+    return steps
+
+
+def submission_of(celery: Celery, signature: Any, **more: Any) -> Submission:
+    """Return what a frozen signature asks for."""
+    found = _submission(celery, signature.task, signature.args, signature.kwargs, None, dict(signature.options))
+    return replace(found, **more)
 
 
 def _submission(

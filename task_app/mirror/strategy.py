@@ -4,12 +4,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from celery.exceptions import InvalidTaskError
 from celery.worker.strategy import default as celery_default
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import ValueNotStorable
 from ..jobs.runtime import JobRuntime
 from . import adopt
+from .intake import bell_of, intake
 from .request import is_limit
 
 logger = logging.getLogger(__name__)
@@ -22,11 +24,12 @@ def default(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., 
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **options: Any) -> Any:
         headers = message.headers or {}
-        if junk := _junk(headers):
-            logger.error("dropped a message: %s: %.500r", junk, headers)
-            message.ack_log_error(logger, consumer.connection_errors)
-            app.backend.mark_as_failure(headers.get("id"), ValueError(junk), request=None)
-            return None
+        intake.note(headers)
+        if bell := bell_of(headers):
+            # On Redis the number was turned over for the wire, and `Task.retry` would send on what it finds here.
+            message.properties["priority"] = bell.priority
+        if problem := _problem_with(headers):
+            raise InvalidTaskError(problem)
         foreign = "job_attempt" not in headers and "id" in headers and body is None
         if foreign and _adopted_for_later(runtime, app, message):
             message.ack_log_error(logger, consumer.connection_errors)
@@ -36,7 +39,7 @@ def default(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., 
     return on_message
 
 
-def _junk(headers: dict[str, Any]) -> str | None:
+def _problem_with(headers: dict[str, Any]) -> str | None:
     """Say why a message would take the worker down with it, or None."""
     if "id" in headers and not adopt.is_possible_id(headers["id"]):
         return "its id is impossible"

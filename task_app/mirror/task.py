@@ -1,6 +1,7 @@
 """The Task base class of every task: claim before start, run inside the Flask app, obey the job's own retry limit."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,16 +14,16 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from ..context import app_context
-from ..errors import JobNotFound
-from ..jobs import faults, queries, transitions
+from ..errors import JobCancelled, JobNotFound
+from ..jobs import faults, queries, transitions, workers
 from ..jobs.ids import new_id
 from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.service import give_up_attempt, replacing
-from ..jobs.states import State, is_waiting
+from ..jobs.states import State, is_running, is_waiting
 from . import adopt, arguments, codec, identity
 from .patience import insist
 from .progress import Reporter
-from .request import attempt_of
+from .request import attempt_of, line_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class JobTask(celery.Task):
     """
 
     Strategy = "task_app.mirror.strategy:default"
+    Request = "task_app.mirror.worker_request:JobRequest"
     #: Set False to keep a task from being submitted or listed by the HTTP API.
     public = True
     # Errors and retries are recorded also for tasks whose result nobody wants.
@@ -69,6 +71,19 @@ class JobTask(celery.Task):
         return JobSignature(self, args, *starargs, **starkwargs)
 
     subtask = signature
+
+    def delay_on_commit(self, *args: Any, **kwargs: Any) -> str:
+        """Submit the job when, and only if, the transaction of `db.session` commits; returns its id at once."""
+        return self.apply_async_on_commit(args, kwargs)
+
+    def apply_async_on_commit(self, args: Any = None, kwargs: Any = None, **options: Any) -> str:
+        """As `delay_on_commit`, with the options of `apply_async`.
+
+        The job's row is part of the transaction: a rollback leaves none, and no worker sees the id before the commit.
+        Raises JobExists for a `task_id` that is taken; the transaction can go on.
+        """
+        result = self.apply_async(args, kwargs, on_commit=True, **options)
+        return str(result.id)
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Claim the job. Raises Ignore when there is nothing to claim."""
@@ -93,11 +108,13 @@ class JobTask(celery.Task):
             request.job_result = codec.dumps(stored, "the result", self.flask_app.config["JOB_RESULT_LIMIT"])
         return value
 
-    def retry(self, *args: Any, max_retries: int | None = None, **kwargs: Any) -> Any:
+    def retry(self, *args: Any, exc: BaseException | None = None, max_retries: int | None = None, **kwargs: Any) -> Any:
         """Retry as Celery does; `max_retries` given at submission wins over the task's own."""
         if max_retries is None:
             max_retries = getattr(self.request, "job_max_retries", None)
-        return super().retry(*args, max_retries=max_retries, **kwargs)
+        # For the row, which moves before Celery tells why.
+        self.request.job_retry_cause = exc or sys.exc_info()[1]
+        return super().retry(*args, exc=exc, max_retries=max_retries, **kwargs)
 
     def on_replace(self, sig: Signature) -> Any:
         """Let the job wait, under its id, for what takes its place."""
@@ -105,9 +122,12 @@ class JobTask(celery.Task):
         if request.is_eager:
             return super().on_replace(sig)
         try:
-            with app_context(self.flask_app), replacing(request.id, attempt_of(request)):
+            line = line_of(request, "REPLACED", None)
+            with app_context(self.flask_app), replacing(request.id, attempt_of(request), line):
                 request.blocked = True
                 sig.delay()
+        except JobCancelled:
+            raise
         except Exception:
             # The row has moved on to the next attempt already; the failure is that one's.
             request.job_attempt = attempt_of(request) + 1
@@ -162,20 +182,20 @@ class JobTask(celery.Task):
         if request.called_directly or request.is_eager or getattr(request, "claimed", False):
             return
         runtime: JobRuntime = self.flask_app.extensions["jobs"]
+        # One moment for all tries: together with the worker's id it tells our own claim from anybody else's.
+        request.started_at = utcnow()
         insist(lambda: self._claim(runtime.engine, request), f"the claim of {request.id}")
         request.claimed = True
 
     def _claim(self, engine: Engine, request: Any) -> None:
-        job_id, attempt = request.id, attempt_of(request)
+        job_id, attempt, now = request.id, attempt_of(request), request.started_at
         with engine.connect() as connection:
             for _ in range(2):
-                now = utcnow()
                 if transitions.claim(
                     connection, job_id, attempt, worker=request.hostname, worker_id=identity.worker_id(), now=now
                 ):
-                    request.started_at = now
                     return
-                found = queries.row(connection, job_id, "state", "attempt")
+                found = queries.row(connection, job_id, "state", "attempt", "worker_id", "started_at")
                 if found is not None:
                     break
                 # A foreign producer's message that its strategy could not adopt.
@@ -185,12 +205,16 @@ class JobTask(celery.Task):
             self._refused(connection, found, job_id, attempt)
 
     def _refused(self, connection: Any, found: Any, job_id: str, attempt: int) -> None:
+        mine = (attempt, identity.worker_id(), self.request.started_at)
+        if is_running(found["state"]) and (found["attempt"], found["worker_id"], found["started_at"]) == mine:
+            return  # an earlier try was committed, although this process saw an error
         if is_waiting(found["state"]) and found["attempt"] == attempt:
             # Waiting and ours, so only its expiry can have kept it from us.
             expired = faults.revoked("expired")
             transitions.end_badly(connection, job_id, attempt, state=State.REVOKED, error=expired, now=utcnow())
             self.backend.pass_on(job_id)
             raise Ignore(f"job {job_id} has expired")
+        workers.count(connection, identity.worker_id(), "dropped")
         logger.info(
             "dropped a message for attempt %d of job %s: it is %s, attempt %d",
             attempt,

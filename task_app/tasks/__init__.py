@@ -1,14 +1,15 @@
 """The tasks. To add one: write a typed function with `@shared_task` in a module here and import it below.
 
 Its name, summary and arguments appear in the API by themselves. Tasks run inside the Flask app, so `current_app` and
-`db.session` work; `report_progress` says how far they are. A task may run more than once: see docs/howto/add-a-task.md.
+`db.session` work; `report_progress` says how far they are, and `raise_if_cancelled` asks whether to go on. A task may
+run more than once: see docs/howto/add-a-task.md.
 """
 
 from celery import Celery
 from flask import Flask
 
 from ..mirror import arguments
-from ..mirror.progress import report_progress
+from ..mirror.progress import raise_if_cancelled, report_progress
 from .examples import add
 from .mail import send_email, send_welcome_email
 from .reporting import long_task, process
@@ -22,6 +23,7 @@ __all__ = [
     "init_app",
     "long_task",
     "process",
+    "raise_if_cancelled",
     "report_progress",
     "send_email",
     "send_welcome_email",
