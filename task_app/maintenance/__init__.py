@@ -3,12 +3,18 @@
 | file | concern |
 |---|---|
 | `dispatcher` | puts due, unpublished jobs on the broker |
-| `heartbeat` | says that this worker lives and what it holds |
+| `heartbeat` | says that this process lives, what it holds and what it did |
 | `rescuer` | finds jobs whose worker or whose message is gone |
-| `joiner` | sends the bodies of complete chords that nobody has sent |
-| `canceller` | ends running jobs that somebody asked to cancel |
+| `expirer` | revokes waiting jobs that have expired |
+| `joiner` | goes on with chains and chords that nobody went on with |
+| `pruner` | deletes what has been kept long enough |
+| `canceller` | ends running jobs of its worker that somebody asked to cancel |
+| `watchdog` | lets its worker connect anew when it hears nothing |
+| `services` | which of them run where |
 | `runner` | runs a service again and again, whatever happens |
+| `crew` | starts and stops the services of a process together |
 | `step` | starts and stops them with the worker |
+| `alone` | runs them without a worker |
 """
 
 from celery import Celery

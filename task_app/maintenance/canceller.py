@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
+from celery.platforms import signals
 from celery.worker import state
 from flask import Flask
 
@@ -16,32 +17,38 @@ logger = logging.getLogger(__name__)
 class Canceller:
     """Terminates jobs of this worker whose cancel was asked for more than `CANCEL_GRACE` seconds ago.
 
-    Until then a task can end by itself: `report_progress` raises in it. Pools other than prefork can't terminate a
-    task; there the job ends when the task next reports or returns.
+    Until then a task can end by itself: `report_progress` and `raise_if_cancelled` raise in it. One that shuts its ears
+    to the first signal is killed after the grace once more. Pools other than prefork can't terminate a task; there the
+    job ends when the task next reports or returns.
     """
 
     name = "canceller"
 
     def __init__(self, app: Flask, worker_id: str, worker: Any) -> None:
-        self.interval: float = app.config["DISPATCH_INTERVAL"]
+        self.pause: float = app.config["DISPATCH_INTERVAL"]
         self._grace = timedelta(seconds=app.config["CANCEL_GRACE"])
         self._id = worker_id
         self._worker = worker
 
-    def run(self) -> None:
+    def run(self) -> int:
         """Terminate what is to be cancelled; costs a query only while jobs run."""
         if not state.active_requests:
-            return
+            return 0
         with runtime().engine.connect() as connection:
             asked = queries.cancel_requests(connection, self._id)
-        for job_id, asked_at in asked:
-            request = state.requests.get(job_id)
-            if request is not None and utcnow() - asked_at >= self._grace:
-                self._terminate(request)
+        late = [(job_id, utcnow() - asked_at) for job_id, asked_at in asked if utcnow() - asked_at >= self._grace]
+        for job_id, waited in late:
+            # In the worker's own loop: there, no pool process can go on to its next job between the look and the blow.
+            self._worker.consumer.call_soon(self._terminate, job_id, "TERM" if waited < 2 * self._grace else "KILL")
+        return len(late)
 
-    def _terminate(self, request: Any) -> None:
+    def _terminate(self, job_id: str, signal: str) -> None:
+        request = state.requests.get(job_id)
+        if request is None or request not in state.active_requests or request.worker_pid is None:
+            return  # it has ended meanwhile
         try:
-            request.terminate(self._worker.pool, signal="TERM")
-            logger.info("terminated job %s: it was cancelled", request.id)
+            # Not `Request.terminate`: that one says REVOKED before the process has ended, if it ends at all.
+            self._worker.pool.terminate_job(request.worker_pid, signals.signum(signal))
+            logger.info("sent SIG%s to the process of job %s: it was cancelled", signal, job_id)
         except NotImplementedError:
-            logger.debug("the %s pool can't terminate job %s", type(self._worker.pool).__name__, request.id)
+            logger.debug("the %s pool can't terminate job %s", type(self._worker.pool).__name__, job_id)

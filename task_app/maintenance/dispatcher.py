@@ -1,5 +1,7 @@
 """Puts due, unpublished jobs on the broker: delays, retries, outages and crashed submits wait in the table for it."""
 
+import time
+
 from flask import Flask
 
 from ..jobs import publishing
@@ -8,14 +10,20 @@ BATCH = 200
 
 
 class Dispatcher:
-    """Publishes what is due, in batches, until nothing is."""
+    """Publishes what is due, a batch at a time; while there is more, as fast as `DISPATCH_RATE` allows."""
 
     name = "dispatcher"
 
     def __init__(self, app: Flask) -> None:
-        self.interval: float = app.config["DISPATCH_INTERVAL"]
+        self._interval: float = app.config["DISPATCH_INTERVAL"]
+        self._rate: int = app.config["DISPATCH_RATE"]
+        self.pause = self._interval
 
-    def run(self) -> None:
-        """Publish every job whose time has come."""
-        while publishing.dispatch(BATCH) == BATCH:
-            pass
+    def run(self) -> int:
+        """Publish up to a batch of jobs whose time has come."""
+        begin = time.monotonic()
+        sent = publishing.dispatch(BATCH)
+        took = time.monotonic() - begin
+        # After an outage a single message goes first; what waits behind it need not wait for the next look.
+        self.pause = max(0.0, sent / self._rate - took) if sent else self._interval
+        return sent

@@ -1,7 +1,8 @@
-"""Says that this worker lives and what it holds."""
+"""Says that this process lives, what it holds and what its services did."""
 
 import os
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 from celery.worker import state
@@ -9,38 +10,62 @@ from flask import Flask
 
 from ..jobs import workers
 from ..jobs.runtime import runtime
-from ..jobs.workers import WorkerCard
+from ..jobs.workers import Beat, WorkerCard
+from ..mirror.intake import intake
 from ..version import __version__
+from .runner import Runner
+
+#: The pool of a process that only maintains.
+NO_POOL = "maintenance"
 
 
 class Heartbeat:
-    """Writes this worker's row: once when it starts, then every `HEARTBEAT_INTERVAL` seconds."""
+    """Writes this process's row: once when it starts, then every `HEARTBEAT_INTERVAL` seconds.
+
+    `worker` is None in a process that runs maintenance alone.
+    """
 
     name = "heartbeat"
 
-    def __init__(self, app: Flask, worker_id: str, worker: Any) -> None:
-        self.interval: float = app.config["HEARTBEAT_INTERVAL"]
+    def __init__(self, app: Flask, worker_id: str, worker: Any = None) -> None:
+        self.pause: float = app.config["HEARTBEAT_INTERVAL"]
         self._id = worker_id
         self._worker = worker
+        self._runners: Iterable[Runner] = ()
+        self._taken = 0
 
-    def run(self) -> None:
+    def speak_for(self, runners: Iterable[Runner]) -> None:
+        """Tell with each beat what these do."""
+        self._runners = runners
+
+    def run(self) -> int:
         """Beat; register first if the row isn't there."""
         running, prefetched = held_requests()
+        taken = intake.count
+        said = Beat(
+            running=running,
+            prefetched=prefetched,
+            took_messages=taken > self._taken,
+            newest=intake.newest(),
+            services={runner.name: runner.diary() for runner in self._runners},
+        )
         with runtime().engine.connect() as connection:
-            if not workers.beat(connection, self._id, running=running, prefetched=prefetched):
+            if not workers.beat(connection, self._id, said):
                 workers.register(connection, self._card())
+        self._taken = taken
+        return 1
 
     def _card(self) -> WorkerCard:
-        worker = self._worker
+        worker, host = self._worker, socket.gethostname()
         return WorkerCard(
             id=self._id,
-            name=worker.hostname,
-            host=socket.gethostname(),
+            name=worker.hostname if worker else f"maintenance@{host}",
+            host=host,
             pid=os.getpid(),
             version=__version__,
-            pool=worker.pool_cls.__module__.rpartition(".")[2],
-            concurrency=worker.concurrency or 1,
-            queues=sorted(worker.app.amqp.queues.consume_from),
+            pool=worker.pool_cls.__module__.rpartition(".")[2] if worker else NO_POOL,
+            concurrency=(worker.concurrency or 1) if worker else 0,
+            queues=sorted(worker.app.amqp.queues.consume_from) if worker else [],
         )
 
 

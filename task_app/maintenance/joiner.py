@@ -1,16 +1,28 @@
-"""Sends the bodies of chords that are complete and were forgotten: their last part died before it could."""
+"""Goes on with chains and chords whose last part died before it could."""
 
 from celery import Celery
 from flask import current_app
 
+from ..jobs import service
+
+BATCH = 100
+
 
 class Joiner:
-    """Looks for complete chords without a body. Joining twice makes one body: its id is frozen."""
+    """Sends the bodies of complete chords, and ends what waits for what will never come.
+
+    Joining twice makes one body: its id is frozen.
+    """
 
     name = "joiner"
-    interval = 5.0
+    pause = 5.0
 
-    def run(self) -> None:
-        """Join what is left over."""
+    def __init__(self) -> None:
+        self._after = service.LONG_AGO
+
+    def run(self) -> int:
+        """Join, and end, what is left over."""
         celery: Celery = current_app.extensions["celery"]
-        celery.backend.join_left_over()
+        joined: int = celery.backend.join_left_over(BATCH)
+        ended, self._after = service.end_orphans(BATCH, self._after)
+        return joined + ended

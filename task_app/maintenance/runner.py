@@ -2,10 +2,13 @@
 
 import logging
 import threading
-from typing import Protocol
+import time
+from typing import Any, Protocol
 
 from flask import Flask
 
+from ..jobs.runtime import utcnow
+from ..jobs.view import timestamp
 from ..mirror.fork import gate
 from ..mirror.patience import is_outage
 
@@ -16,20 +19,28 @@ class Service(Protocol):
     """One concern of maintenance."""
 
     name: str
-    interval: float  # seconds between two runs
 
-    def run(self) -> None:
-        """Do what there is to do now, inside the app context; safe to run anywhere and at the same time."""
+    @property
+    def pause(self) -> float:
+        """Seconds until the next run; may change with every run."""
+
+    def run(self) -> int:
+        """Do what there is to do now, inside the app context; safe to run anywhere and at the same time.
+
+        Returns how much was done, in whatever the service counts.
+        """
 
 
 class Runner:
-    """A thread that runs one service until it is told to stop."""
+    """A thread that runs one service until it is told to stop, and remembers what it did."""
 
     def __init__(self, service: Service, app: Flask) -> None:
+        self.name = service.name
         self._service = service
         self._app = app
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name=f"maintenance-{service.name}", daemon=True)
+        self._diary: dict[str, Any] = {"ran_at": None, "took": None, "total": 0}
 
     def start(self) -> None:
         """Start running the service, first at once."""
@@ -40,15 +51,29 @@ class Runner:
         self._stop.set()
         self._thread.join(timeout)
 
+    def diary(self) -> dict[str, Any]:
+        """Return when the service ran last, for how long (seconds), what it did last and in all, and its last error."""
+        return dict(self._diary)
+
     def _loop(self) -> None:
         while True:
             try:
                 with gate, self._app.app_context():
-                    self._service.run()
+                    self._run()
             except Exception as error:
+                self._diary |= {"error": str(error).splitlines()[:1], "error_at": timestamp(utcnow())}
                 if is_outage(error):
-                    logger.warning("%s waits for the database: %s", self._service.name, str(error).splitlines()[0])
+                    logger.warning("%s waits for the database: %s", self.name, str(error).splitlines()[0])
                 else:
-                    logger.exception("%s failed; it goes on", self._service.name)
-            if self._stop.wait(self._service.interval):
+                    logger.exception("%s failed; it goes on", self.name)
+            if self._stop.wait(self._service.pause):
                 return
+
+    def _run(self) -> None:
+        begin = time.monotonic()
+        did = self._service.run()
+        now = timestamp(utcnow())
+        diary = self._diary | {"ran_at": now, "took": round(time.monotonic() - begin, 4)}
+        if did:
+            diary |= {"did": did, "did_at": now, "total": diary["total"] + did}
+        self._diary = diary

@@ -1,21 +1,21 @@
 """Starts and stops maintenance with the worker (a Celery bootstep)."""
 
+import logging
+import os
+import signal
+import threading
 from typing import Any
 
 from celery import bootsteps, signals
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
 
-from ..jobs import workers
-from ..jobs.runtime import JobRuntime
 from ..mirror import identity
 from ..mirror.fork import gate
-from .canceller import Canceller
-from .dispatcher import Dispatcher
+from .crew import Crew
 from .heartbeat import Heartbeat
-from .joiner import Joiner
-from .rescuer import Rescuer
-from .runner import Runner
+from .services import common_services, worker_services
+
+logger = logging.getLogger(__name__)
 
 
 class MaintenanceStep(bootsteps.StartStopStep):
@@ -33,29 +33,27 @@ class MaintenanceStep(bootsteps.StartStopStep):
         # Steps are made before any is started, so before the pool forks: children inherit the id.
         self._id = identity.draw_worker_id()
         gate.protect(self._app)
-        self._runners: list[Runner] = []
+        self._crew: Crew | None = None
 
     def start(self, worker: Any) -> None:
         """Start every service."""
-        heartbeat = Heartbeat(self._app, self._id, worker)
-        with self._app.app_context():
-            heartbeat.run()  # before the first job can be claimed in its name
-        canceller = Canceller(self._app, self._id, worker)
-        services = (heartbeat, Dispatcher(self._app), Rescuer(self._app), canceller, Joiner())
-        self._runners = [Runner(service, self._app) for service in services]
-        for runner in self._runners:
-            runner.start()
+        services = common_services(self._app) + worker_services(self._app, self._id, worker)
+        self._crew = Crew(self._app, self._id, Heartbeat(self._app, self._id, worker), services)
+        self._crew.start()
+        signals.worker_shutting_down.connect(self._limit_the_wait, weak=False)
         signals.worker_shutdown.connect(self._goodbye, weak=False)
 
     def stop(self, worker: Any) -> None:
         """Do nothing yet: see the class."""
 
+    def _limit_the_wait(self, how: str, **kwargs: Any) -> None:
+        """A warm shutdown waits for running jobs without end; after `STOP_GRACE` it becomes a cold one."""
+        if how != "Warm":
+            return
+        timer = threading.Timer(self._app.config["STOP_GRACE"], os.kill, (os.getpid(), signal.SIGQUIT))
+        timer.daemon = True
+        timer.start()
+
     def _goodbye(self, **kwargs: Any) -> None:
-        for runner in self._runners:
-            runner.stop()
-        runtime: JobRuntime = self._app.extensions["jobs"]
-        try:
-            with runtime.engine.connect() as connection:
-                workers.say_goodbye(connection, self._id)
-        except SQLAlchemyError:
-            pass  # its heartbeat will grow old instead
+        if self._crew is not None:
+            self._crew.stop()
