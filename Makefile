@@ -10,7 +10,7 @@ NEW_ENOUGH = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python3.14; do \
 	"$$python" -c 'import ensurepip, venv; $(NEW_ENOUGH)' 2>/dev/null && { echo "$$python"; break; }; done)
 
-.PHONY: help run test lint format lock migrate upgrade clean install install-dev
+.PHONY: help run test chaos lint format lock migrate upgrade clean install install-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ run: $(VENV)/run.stamp ## Install what is missing and run everything: web, worke
 
 test: $(VENV)/dev.stamp ## Run all tests (ARGS="-k name" for some)
 	@exec $(PY) -m pytest -n 4 --dist loadgroup $(ARGS)
+
+chaos: $(VENV)/dev.stamp ## Kill, freeze and empty everything under load, then count (ARGS="--seed 7 --pair postgresql+redis")
+	@exec $(PY) -m tests.chaos $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types and who imports whom
 	$(PY) -m ruff check .

@@ -1,17 +1,20 @@
 """Tasks that show what the mirror must get right. Names are given, so that they don't depend on this module's place."""
 
 import os
+import signal
 import time
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from celery import shared_task
-from celery.exceptions import Ignore, Reject
+from celery import group, shared_task
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
+from task_app.extensions import db
 from task_app.jobs import service
 from task_app.mirror.task import JobTask
-from task_app.tasks import report_progress
+from task_app.tasks import raise_if_cancelled, report_progress
+from task_app.users.models import User
 
 
 class Refused(Exception):
@@ -120,6 +123,50 @@ def sleep(seconds: float) -> str:
     return "slept"
 
 
+@shared_task(name="probe.obedient")
+def obedient(seconds: float) -> str:
+    """Ask again and again whether to go on, and tidy up when not."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        raise_if_cancelled()
+        time.sleep(0.01)
+    return "done"
+
+
+@shared_task(name="probe.deaf")
+def deaf(seconds: float, path: str) -> str:
+    """Say which process runs it, and ignore the signal that ends a process politely."""
+    Path(path).write_text(str(os.getpid()), encoding="utf-8")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(seconds)
+    return "slept"
+
+
+@shared_task(name="probe.family", bind=True)
+def family(self: Any, countdown: float, seconds: float) -> str:
+    """Send a job, a group and a chain that are due later, and go on working."""
+    echo.apply_async(("child",), countdown=countdown)
+    group(echo.s(n).set(countdown=countdown) for n in range(2)).apply_async()
+    (echo.s(1).set(countdown=countdown) | echo.si(2)).apply_async()
+    time.sleep(seconds)
+    return "done"
+
+
+@shared_task(name="probe.tidy", bind=True, soft_time_limit=1)
+def tidy(self: Any, path: str, again: bool) -> str:
+    """Tidy up when the soft time limit is over; then fail, or ask for another attempt."""
+    if self.request.retries:
+        return "second attempt"
+    try:
+        time.sleep(30)
+    except SoftTimeLimitExceeded:
+        Path(path).write_text("tidied", encoding="utf-8")
+        if again:
+            raise self.retry(countdown=0) from None
+        raise
+    return "slept"
+
+
 @shared_task(name="probe.die")
 def die() -> None:
     """End the process that runs the task."""
@@ -185,3 +232,10 @@ class OwnStart(JobTask):
 def own_before_start() -> str:
     """Run although its class never claims."""
     return "ran"
+
+
+@shared_task(name="probe.user_name")
+def user_name(email: str) -> str | None:
+    """Return what the worker sees of a row that the submitter wrote in the same transaction."""
+    found = db.session.execute(db.select(User.name).where(User.email == email)).scalar_one_or_none()
+    return None if found is None else str(found)

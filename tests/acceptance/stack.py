@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +25,7 @@ from task_app.jobs import queries, service
 from task_app.jobs.models import Worker
 from task_app.jobs.runtime import runtime
 from task_app.jobs.view import JobView
+from task_app.jobs.workers import WorkerView, overview
 
 from .. import services
 from ..conftest import dispose
@@ -69,6 +72,7 @@ class Stack:
             "FLASK_DISPATCH_GRACE": "1",
             "FLASK_LOST_MESSAGE_AFTER": "2",
             "FLASK_CANCEL_GRACE": "1",
+            "FLASK_DEAF_AFTER": "2",
             **({"CELERY_BROKER_URL": broker_url} if broker_url else {}),
             **settings,
         }
@@ -154,12 +158,25 @@ class Stack:
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """Kill a process and all it has started, as a power cut would."""
-        family = [psutil.Process(process.pid)]
-        family += family[0].children(recursive=True)
-        for member in family:
+        for member in self._family(process):
             with suppress(psutil.NoSuchProcess):
                 member.send_signal(signal.SIGKILL)
         process.wait(PATIENCE)
+
+    def freeze(self, process: subprocess.Popen[bytes]) -> None:
+        """Stop a process and all it has started, as a machine that is suspended."""
+        for member in self._family(process):
+            member.suspend()
+
+    def thaw(self, process: subprocess.Popen[bytes]) -> None:
+        """Let it go on."""
+        for member in self._family(process):
+            member.resume()
+
+    @staticmethod
+    def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+        head = psutil.Process(process.pid)
+        return [head, *head.children(recursive=True)]
 
     def stop(self, process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> int:
         """Ask a process to end and wait for it; returns its exit code."""
@@ -186,6 +203,11 @@ class Stack:
         with self.app.app_context():
             return service.get(job_id)
 
+    def is_running(self, job_id: str, attempt: int) -> bool:
+        """Say whether a worker is at this attempt of the job."""
+        job = self.job(job_id)
+        return job.attempt == attempt and job.state in ("STARTED", "PROGRESS")
+
     def until_state(self, job_id: str, *states: str, patience: float = PATIENCE) -> JobView:
         """Wait until a job is in one of these states; it may not be known yet."""
 
@@ -204,10 +226,30 @@ class Stack:
         """Wait until a job has ended."""
         return self.until_state(job_id, "SUCCESS", "FAILURE", "REVOKED", patience=patience)
 
+    def workers(self) -> list[WorkerView]:
+        """Return every worker on record, latest first, as `flask maintenance status` sees them."""
+        second = timedelta(seconds=1)
+        with self.app.app_context(), runtime().engine.connect() as connection:
+            return overview(connection, interval=0.5 * second, timeout=4 * second, patience=2 * second)
+
+    def dropped(self) -> int:
+        """Count the messages that found nothing to claim."""
+        return sum(worker.dropped for worker in self.workers())
+
     def counts(self) -> dict[str, int]:
         """Count the jobs by state."""
         with self.app.app_context(), runtime().engine.connect() as connection:
             return queries.count_by_state(connection)
+
+
+@contextmanager
+def running_on(folder: Path, database_url: str, broker_url: str | None, **settings: str) -> Iterator[Stack]:
+    """Yield a stack on servers of the test's own, without processes yet; end it afterwards."""
+    stack = Stack(folder, database_url, broker_url, f"test-{uuid.uuid4().hex[:12]}", **settings)
+    try:
+        yield stack
+    finally:
+        stack.close()
 
 
 @contextmanager

@@ -223,7 +223,7 @@ def test_a_rejected_message_is_tried_again_up_to_the_cap(pair: Stack) -> None:
     assert job.error is not None and "not now" in job.error["message"]
 
 
-def test_a_cancelled_part_fails_its_chord_and_its_chain(pair: Stack) -> None:
+def test_a_cancelled_part_fails_its_chord_and_revokes_its_chain(pair: Stack) -> None:
     add, total = pair.task("add"), pair.task("probe.total")
     later = add.s(1, 1).set(countdown=60)
     body = chord([add.s(1, 1), later], total.s()).delay()
@@ -235,7 +235,7 @@ def test_a_cancelled_part_fails_its_chord_and_its_chain(pair: Stack) -> None:
     last = (add.s(1, 1).set(countdown=60) | add.s(2)).delay()
     with pair.app.app_context():
         service.cancel(last.parent.id)
-    assert pair.until_ended(last.id, patience=20).state == "FAILURE"
+    assert pair.until_ended(last.id, patience=20).state == "REVOKED"
     with pair.app.app_context():
         service.retry(last.id, args="[1, 2]")
     assert pair.until_ended(last.id).result == 3
