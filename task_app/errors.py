@@ -46,6 +46,13 @@ class IllegalMove(TaskAppError):
         self.state = state
 
 
+class InputMissing(IllegalMove):
+    """A job that never got its arguments from what it waited for can't be run without any."""
+
+    def __init__(self, job_id: str, instead: str) -> None:
+        super().__init__(job_id, "retry", f"without its input; {instead} or give its arguments")
+
+
 class SessionHoldsLock(TaskAppError):
     """On SQLite, a job can't be submitted while the caller's own session has written and not committed."""
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import IllegalMove, JobCancelled, JobExists, JobNotFound, ValueNotStorable
 from . import faults, on_commit, queries, transitions
 from .database import transaction
+from .followers import AWAITS, refuse_without_input, revive
 from .publishing import publish, publish_by_id
 from .rows import new_row
 from .runtime import runtime, utcnow
@@ -215,7 +216,8 @@ def submit_on_commit(submission: Submission, *, followers: Sequence[Submission] 
 
 def waiting_row(submission: Submission, reason: WaitReason) -> dict[str, Any]:
     """Make the row of a job that waits for others; `transitions.unblock` follows when they have ended."""
-    return _row(submission, alarm=timedelta(0)) | {"dispatch_at": None, "publish_error": None, "blocked_by": reason}
+    marked = replace(submission, message=submission.message | {AWAITS: reason})
+    return _row(marked, alarm=timedelta(0)) | {"dispatch_at": None, "publish_error": None, "blocked_by": reason}
 
 
 def submit_waiting(submission: Submission, reason: WaitReason) -> None:
@@ -297,13 +299,17 @@ def _parts_of_its_header(connection: Connection, job_id: str) -> list[str]:
 def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None) -> JobView:
     """Run an ended job once more, with the same or edited arguments (JSON texts); its earlier attempts stay on record.
 
-    Raises JobNotFound, and IllegalMove when the job has not ended.
+    What was to follow it, and ended because it failed, waits for it again.
+    Raises JobNotFound, IllegalMove when the job has not ended, and InputMissing (an IllegalMove) when it never got its
+    arguments from what it waited for and none are given.
     """
     here = runtime()
-    with here.engine.connect() as connection:
+    with transaction(here.engine) as connection:
         job = queries.get(connection, job_id)
         if job is None:
             raise JobNotFound(job_id)
+        if args is None and kwargs is None and is_final(job.state):
+            refuse_without_input(connection, job_id)
         args, kwargs = job.args_json if args is None else args, job.kwargs_json if kwargs is None else kwargs
         _check_size(args, kwargs)
         now = utcnow()
@@ -324,6 +330,8 @@ def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None) ->
             line=line,
             wake_at=now + here.dispatch_grace,
         )
+        if moved:
+            revive(connection, job_id)
     if not moved:
         raise IllegalMove(job_id, "retry", get(job_id).state)
     publish_by_id(job_id)

@@ -400,24 +400,34 @@ def rescue(
     )
 
 
+#: Nothing left of the end either.
+_NOT_ENDED: dict[str, Any] = {
+    "state": State.PENDING,
+    "retries": 0,
+    "rescues": 0,
+    "due_at": None,
+    "expires_at": None,
+    "finished_at": None,
+    "cancel_requested_at": None,
+    "result": None,
+    "error": None,
+    "error_type": None,
+    "children": None,
+    "forgotten": False,
+}
 _RUN_AGAIN = _wait_again(
     *_this(),
     _final,
-    state=State.PENDING,
     args=bindparam("new_args"),
     kwargs=bindparam("new_kwargs"),
-    retries=0,
-    rescues=0,
-    due_at=None,
-    expires_at=None,
-    finished_at=None,
-    cancel_requested_at=None,
-    result=None,
-    error=None,
-    error_type=None,
-    children=None,
-    forgotten=False,
     history=_history_with(bindparam("line", type_=_c.history.type)),
+    **_NOT_ENDED,
+)
+_AWAIT_AGAIN = _wait_again(
+    *_this(),
+    _final,
+    _c.started_at.is_(None),
+    **_NOT_ENDED | {"dispatch_at": None, "blocked_by": bindparam("reason")},
 )
 
 
@@ -435,6 +445,11 @@ def run_again(
         line=line,
         wake_at=wake_at,
     )
+
+
+def await_again(connection: Connection, job_id: str, attempt: int, *, reason: str) -> bool:
+    """What this ended job has waited for, in vain, is run once more: it waits again."""
+    return _moved(connection, _AWAIT_AGAIN, job_id=job_id, of_attempt=attempt, reason=reason)
 
 
 # -- cancelling, forgetting, deleting ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 from celery import Celery, chain, chord, exceptions, group
 from celery.result import GroupResult
 
+from task_app.errors import InputMissing
 from task_app.jobs import publishing, service
 
 from .probes import Refused
@@ -239,6 +240,31 @@ def test_a_cancelled_part_fails_its_chord_and_revokes_its_chain(pair: Stack) -> 
     with pair.app.app_context():
         service.retry(last.id, args="[1, 2]")
     assert pair.until_ended(last.id).result == 3
+
+
+def test_a_retried_step_takes_up_the_rest_of_its_chain(pair: Stack) -> None:
+    add = pair.task("add")
+    last = (add.s(1, "one") | add.s(2) | add.s(3)).delay()
+    first, second = last.parent.parent.id, last.parent.id
+    assert [pair.until_ended(step).state for step in (last.id, second, first)] == ["FAILURE"] * 3
+    with pair.app.app_context():
+        with pytest.raises(InputMissing, match=f"retry the step before it, {first},"):
+            service.retry(second)
+        service.retry(first, args="[1, 1]")
+    assert pair.until_state(last.id, "SUCCESS").result == 7
+    assert pair.job(second).attempt == pair.job(last.id).attempt == 2
+
+
+def test_a_retried_part_takes_up_the_body_of_its_chord(pair: Stack) -> None:
+    add, total = pair.task("add"), pair.task("probe.total")
+    sent = chord([add.s(1, 1), add.s(1, "one")], total.s()).delay()
+    body, part = sent.id, sent.parent.results[1].id
+    assert [pair.until_ended(job_id).state for job_id in (part, body)] == ["FAILURE"] * 2
+    with pair.app.app_context():
+        with pytest.raises(InputMissing, match="retry the parts of its chord"):
+            service.retry(body)
+        service.retry(part, args="[2, 2]")
+    assert pair.until_state(body, "SUCCESS").result == 6
 
 
 def test_junk_from_others_harms_nobody(pair: Stack) -> None:
