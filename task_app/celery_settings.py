@@ -47,6 +47,9 @@ def celery_settings(app: Flask) -> dict[str, Any]:
         # An exclusive queue stays locked by the dead connection, and the worker that connects anew would end for it.
         "control_queue_exclusive": False,
         "control_queue_durable": True,
+        # After a lost connection Celery would set it from a pool's thread, which then reads the loop's replies. A few
+        # messages too many cost nothing: whoever claims first runs the job.
+        "worker_enable_prefetch_count_reduction": False,
         "worker_consumer": "task_app.mirror.consumer:JobConsumer",
         "broker_transport_options": {},
         # The table knows more than events; `celery worker -E` turns them on for monitors.

@@ -44,13 +44,14 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, database: str, broker: st
 
 
 @EACH_PAIR
-def test_a_thousand_jobs_over_http_end_right(tmp_path: Path, database: str, broker: str) -> None:
+def test_many_jobs_over_http_end_right(tmp_path: Path, database: str, broker: str) -> None:
+    number = 1000 if database == "postgresql" else 250  # the chaos suite sends thousands on every pair
     with running(tmp_path, database, broker) as stack:
         stack.start_worker()
         address = stack.start_web()
-        ids = [_post(f"{address}/tasks", {"task": "add", "args": [n, n]})["task_id"] for n in range(1000)]
-        until(lambda: stack.counts() == {"SUCCESS": 1000}, "1000 successes", 120)
-        assert [stack.job(job_id).result for job_id in ids] == [2 * n for n in range(1000)]
+        ids = [_post(f"{address}/tasks", {"task": "add", "args": [n, n]})["task_id"] for n in range(number)]
+        until(lambda: stack.counts() == {"SUCCESS": number}, "as many successes", 120)
+        assert [stack.job(job_id).result for job_id in ids] == [2 * n for n in range(number)]
 
 
 def test_a_submitter_that_dies_before_publishing_loses_nothing(embedded_stack: Stack) -> None:
