@@ -3,6 +3,7 @@
 SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
+BENCH := .venv-bench
 ARGS ?=
 
 # The first Python here that is new enough and can make a virtual environment; PYTHON=… chooses another.
@@ -10,7 +11,7 @@ NEW_ENOUGH = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python3.14; do \
 	"$$python" -c 'import ensurepip, venv; $(NEW_ENOUGH)' 2>/dev/null && { echo "$$python"; break; }; done)
 
-.PHONY: help run test chaos lint format lock migrate upgrade clean install install-dev
+.PHONY: help run test chaos bench lint format lock migrate upgrade clean install install-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +24,9 @@ test: $(VENV)/dev.stamp ## Run all tests (ARGS="-k name" for some)
 
 chaos: $(VENV)/dev.stamp ## Kill, freeze and empty everything under load, then count (ARGS="--seed 7 --pair postgresql+redis")
 	@exec $(PY) -m tests.chaos $(ARGS)
+
+bench: $(VENV)/dev.stamp $(BENCH)/made.stamp ## Measure this service beside its peers; writes docs/benchmarks.md (ARGS="--only http")
+	@exec $(PY) -m benchmarks $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types and who imports whom
 	$(PY) -m ruff check .
@@ -53,7 +57,7 @@ lock: $(VENV)/made.stamp ## Choose the newest allowed versions anew (ARGS=--upgr
 	$(LOCK) --all-extras --constraint requirements.lock --output-file requirements-dev.lock
 
 clean: ## Remove the virtual environment and all caches; instance/ stays
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp, not bin/python, says that it is complete: an interrupted environment is made anew.
@@ -65,6 +69,13 @@ $(VENV)/made.stamp:
 		fi >&2; exit 1; fi
 	@echo "Making $(VENV) with $$("$(PYTHON)" --version)"
 	@"$(PYTHON)" -m venv --clear $(VENV)
+	@touch $@
+
+# Peers have wishes of their own about versions.
+$(BENCH)/made.stamp: benchmarks/peers/requirements.txt
+	@echo "Installing the peers of the benchmarks"
+	@"$(PYTHON)" -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check -r $<
 	@touch $@
 
 INSTALL = $(PY) -m pip install -qq --disable-pip-version-check

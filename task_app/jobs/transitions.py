@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import KeyedColumnElement
 
+from .columns import FlushedLater
 from .database import unless_deadlocked
 from .models import Job, JobGroup, JobTag
 from .states import FINAL, WAITING, State
@@ -99,10 +100,12 @@ def insert_jobs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 # -- publishing --------------------------------------------------------------------------------------------------
 
+# A mark or a lease that PostgreSQL forgets in a crash sends a message twice, and the second finds nothing to claim.
 _PUBLISHED = _move(
     *_this(),
     _waiting,
     _c.dispatch_at.is_not(None),
+    FlushedLater(),
     published_at=bindparam("now"),
     dispatch_at=None,
     publish_error=None,
@@ -136,7 +139,7 @@ def mark_publish_failed(
     connection.execute(_UNPUBLISHED, params)
 
 
-_LEASED = update(Job).where(*_this(), _c.dispatch_at.is_not(None)).values(dispatch_at=bindparam("until"))
+_LEASED = update(Job).where(*_this(), _c.dispatch_at.is_not(None), FlushedLater()).values(dispatch_at=bindparam("until"))
 
 
 def lease_for_dispatch(connection: Connection, jobs: Sequence[tuple[str, int]], until: datetime) -> None:
@@ -174,6 +177,7 @@ _CLAIM = _move(
     *_this(),
     _waiting,
     or_(_c.expires_at.is_(None), _c.expires_at > bindparam("now")),
+    FlushedLater(),
     state=State.STARTED,
     worker=bindparam("by_worker"),
     worker_id=bindparam("by_worker_id"),
@@ -198,6 +202,7 @@ _REPORT = _move(
     *_this(),
     _running,
     _not_cancelled,
+    FlushedLater(),
     state=bindparam("to_state"),
     progress=bindparam("meta"),
 )

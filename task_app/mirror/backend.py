@@ -28,6 +28,7 @@ from ..jobs import faults, groups, publishing, queries, service, transitions, wo
 from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.states import State, WaitReason, is_waiting
 from . import adopt, codec, identity
+from .claim import take_again
 from .patience import insist, is_outage
 from .request import attempt_of, guarded_attempt
 from .send import submission_of
@@ -212,14 +213,13 @@ class JobBackend(BaseBackend):
             text = getattr(about, "job_result", None) or codec.dumps(
                 self.prepare_value(result), "the result", self._flask_app.config["JOB_RESULT_LIMIT"]
             )
-        return transitions.succeed(
-            connection,
-            job_id,
-            attempt or _current_attempt(connection, job_id),
-            result=text,
-            children=self._children(about),
-            now=utcnow(),
-        )
+        attempt = attempt or _current_attempt(connection, job_id)
+        children = self._children(about)
+
+        def succeed() -> bool:
+            return transitions.succeed(connection, job_id, attempt, result=text, children=children, now=utcnow())
+
+        return succeed() or (take_again(connection, about) and succeed())
 
     def _end_badly(
         self,

@@ -18,10 +18,12 @@ from ..context import app_context
 from ..errors import JobCancelled
 from ..jobs import service
 from ..jobs.ids import new_id
+from ..jobs.runtime import runtime
 from ..jobs.service import Taken
 from ..jobs.states import State
 from ..jobs.submission import Submission
 from . import codec
+from .claim import take_again
 from .patience import insist
 from .request import attempt_of, is_limit, line_of
 
@@ -98,7 +100,11 @@ def _requeue(celery: Celery, running: Any, submission: Submission) -> None:
     def move() -> bool:
         nonlocal tries
         tries += 1
-        return service.requeue(running.id, attempt, submission, error=error, line=line) or (
+        if service.requeue(running.id, attempt, submission, error=error, line=line):
+            return True
+        with runtime().engine.connect() as connection:
+            taken = take_again(connection, running)
+        return (taken and service.requeue(running.id, attempt, submission, error=error, line=line)) or (
             # An earlier try may have been committed although this process saw an error.
             tries > 1 and service.waits_for_attempt(running.id, attempt + 1)
         )

@@ -21,6 +21,7 @@ from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.service import give_up_attempt, replacing
 from ..jobs.states import State, is_running, is_waiting
 from . import adopt, arguments, codec, identity
+from .claim import take
 from .patience import insist
 from .progress import Reporter
 from .request import attempt_of, line_of
@@ -188,12 +189,10 @@ class JobTask(celery.Task):
         request.claimed = True
 
     def _claim(self, engine: Engine, request: Any) -> None:
-        job_id, attempt, now = request.id, attempt_of(request), request.started_at
+        job_id, attempt = request.id, attempt_of(request)
         with engine.connect() as connection:
             for _ in range(2):
-                if transitions.claim(
-                    connection, job_id, attempt, worker=request.hostname, worker_id=identity.worker_id(), now=now
-                ):
+                if take(connection, request):
                     return
                 found = queries.row(connection, job_id, "state", "attempt", "worker_id", "started_at")
                 if found is not None:

@@ -75,13 +75,15 @@ class Recoveries:
             if left:
                 watch.ids = left
                 continue
+            with self._lock:
+                if watch not in self._open:
+                    continue  # the watcher and the end of the run may look at the same time
+                self._open.remove(watch)
             took = time.monotonic() - watch.began
             self.seconds[watch.fault].append(took)
             if took > SLOW:
                 last = ["the canary" if job_id == watch.canary else job_id for job_id in watch.ids]
                 self.slow.append(f"{watch.fault}: {took:.1f} s until the end of {', '.join(last)}")
-            with self._lock:
-                self._open.remove(watch)
 
     def unrecovered(self) -> list[str]:
         """Return the faults that are still felt."""
