@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from datetime import date
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 from celery import group, shared_task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.worker.control import control_command
 
 from task_app.extensions import db
 from task_app.jobs import service
+from task_app.mirror.request import attempt_of
 from task_app.mirror.task import JobTask
 from task_app.tasks import raise_if_cancelled, report_progress
 from task_app.users.models import User
@@ -123,6 +126,15 @@ def sleep(seconds: float) -> str:
     return "slept"
 
 
+@shared_task(name="probe.until_told", bind=True)
+def until_told(self: Any, path: str) -> int:
+    """Go on until the test writes the file of this attempt, whose number it returns."""
+    attempt = attempt_of(self.request)
+    while not Path(f"{path}-{attempt}").exists():
+        time.sleep(0.02)
+    return attempt
+
+
 @shared_task(name="probe.obedient")
 def obedient(seconds: float) -> str:
     """Ask again and again whether to go on, and tidy up when not."""
@@ -219,6 +231,12 @@ def ledger(path: str, line: str) -> None:
     """Write a line: how often did it really run?"""
     with Path(path).open("a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+@control_command(name="stand_still")  # not a task: it runs in the worker's own loop
+def stand_still(state: Any) -> None:
+    """Never come back to the loop."""
+    threading.Event().wait()
 
 
 class OwnStart(JobTask):

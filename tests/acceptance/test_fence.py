@@ -8,10 +8,10 @@ import pytest
 from kombu import Connection
 
 from task_app.jobs import publishing, service
-from task_app.jobs.runtime import runtime
 
 from .stack import Stack, running, until
 from .test_dispatch import EACH_PAIR
+from .test_recovery import depth
 
 
 @EACH_PAIR
@@ -41,10 +41,32 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing(tmp_path: Path, datab
         assert (job.attempt, [entry["state"] for entry in job.history]) == (2, ["LOST", "SUCCESS"])
         stack.thaw(sleeper)
         # It goes on with its abandoned attempt, is refused, says so, and takes new work.
-        until(lambda: sum(worker.refused for worker in stack.workers()) > 0, "a refused write")
+        until(lambda: refused(stack) > 0, "a refused write")
         assert "that attempt is over" in stack.output()
         assert stack.job(result.id) == job
         assert {stack.until_ended(stack.task("add").delay(n, n).id).state for n in range(6)} == {"SUCCESS"}
+
+
+def test_a_late_success_leaves_the_next_attempt_alone(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    soon = {"FLASK_WORKER_TIMEOUT": "3", "FLASK_HEARTBEAT_INTERVAL": "0.25"}
+    with running(tmp_path, "postgresql", "redis", **soon) as stack:
+        sleeper = stack.start_worker(concurrency=1)
+        result = stack.task("probe.until_told").delay(str(told))
+        stack.until_state(result.id, "STARTED")
+        stack.freeze(sleeper)
+        stack.start_worker(name="w2", concurrency=1)
+        until(lambda: stack.is_running(result.id, attempt=2), "attempt 2")
+        Path(f"{told}-1").touch()
+        stack.thaw(sleeper)
+        # Attempt 1 comes to its end now, while attempt 2 still runs: the state alone would let its outcome in.
+        until(lambda: refused(stack) or stack.job(result.id).finished_at, "attempt 1 to write its outcome")
+        assert (refused(stack), stack.is_running(result.id, attempt=2)) == (1, True)
+        assert f"refused SUCCESS for job {result.id}: that attempt is over" in stack.output()
+        Path(f"{told}-2").touch()
+        job = stack.until_ended(result.id)
+        assert (job.state, job.attempt, job.result) == ("SUCCESS", 2, 2)
+        assert [entry["state"] for entry in job.history] == ["LOST", "SUCCESS"] and refused(stack) == 1
 
 
 def test_a_message_for_an_old_attempt_is_stale(tmp_path: Path) -> None:
@@ -120,11 +142,9 @@ def test_messages_that_nobody_understands_end_their_job_or_are_counted(
         assert stack.until_ended(unknown.id).state == "FAILURE"
         assert stack.until_ended(stack.task("add").delay(1, 1).id).state == "SUCCESS"
         assert worker.poll() is None and sum(life.junk for life in stack.workers()) >= 5
-        until(lambda: _depth(stack) == 0, "an empty queue: nothing is delivered again and again")
+        until(lambda: depth(stack) == 0, "an empty queue: nothing is delivered again and again")
 
 
-def _depth(stack: Stack) -> int:
-    with stack.app.app_context():
-        publisher = runtime().publisher
-        assert publisher is not None
-        return publisher.depth(stack.queue)
+def refused(stack: Stack) -> int:
+    """Count the writes that were refused because their attempt is over."""
+    return sum(worker.refused for worker in stack.workers())

@@ -80,6 +80,25 @@ def test_lost_messages_are_found_behind_a_queue_that_nobody_serves(embedded_stac
     assert [embedded_stack.until_ended(result.id).result for result in results] == [0, 2, 4, 6, 8]
 
 
+def test_lost_messages_are_found_while_others_keep_coming(tmp_path: Path) -> None:
+    with running(tmp_path, "sqlite", "embedded", FLASK_LOST_MESSAGE_AFTER="1") as stack:
+        lost = [stack.task("add").delay(n, n) for n in range(5)]
+        broker = redis_of(stack)
+        for key in broker.keys(f"{stack.queue}*"):
+            broker.delete(key)
+
+        def ended_behind_others() -> bool:
+            # What one process does in a second waits at all times: a queue that is seen empty would tell as well.
+            while depth(stack) < 20:
+                stack.task("probe.sleep").delay(0.05)
+            return all(stack.job(result.id).finished_at for result in lost)
+
+        ended_behind_others()
+        stack.start_worker(concurrency=1)
+        until(ended_behind_others, "the lost jobs to end")
+        assert {stack.job(result.id).attempt for result in lost} == {1}
+
+
 def test_a_chord_is_joined_even_if_its_last_part_could_not(embedded_stack: Stack) -> None:
     worker = embedded_stack.start_worker()
     add, total = embedded_stack.task("add"), embedded_stack.task("probe.total")
@@ -143,6 +162,14 @@ def test_other_pools_work_too(embedded_stack: Stack, pool: str) -> None:
     with embedded_stack.app.app_context():
         service.cancel(polite.id)
     assert embedded_stack.until_ended(polite.id).state == "REVOKED"
+
+
+def depth(stack: Stack) -> int:
+    """Return how many messages wait in the stack's queue."""
+    with stack.app.app_context():
+        publisher = runtime().publisher
+        assert publisher is not None
+        return publisher.depth(stack.queue)
 
 
 def redis_of(stack: Stack) -> Redis:

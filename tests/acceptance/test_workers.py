@@ -16,7 +16,7 @@ from task_app.jobs.states import State
 from task_app.jobs.submission import Submission
 from task_app.jobs.workers import WorkerView
 
-from .stack import ROOT, Stack, running, until
+from .stack import PATIENCE, ROOT, Stack, running, until
 from .test_dispatch import EACH_PAIR
 
 
@@ -52,6 +52,24 @@ def test_each_state_of_a_worker_is_told(tmp_path: Path) -> None:
         stack.task("add").delay(1, 1)
         until(lambda: worker_named(stack, "wedged").state == "wedged", "a worker that takes nothing to be wedged")
         assert worker_named(stack, "stopped").state == "stopped" and wedged.poll() is None
+
+
+def test_a_worker_whose_loop_stands_still_ends_and_another_runs_its_jobs(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    soon = {"FLASK_STUCK_AFTER": "4", "FLASK_WORKER_TIMEOUT": "3", "FLASK_HEARTBEAT_INTERVAL": "0.25"}
+    with running(tmp_path, "postgresql", "redis", **soon) as stack:
+        stuck = stack.start_worker(concurrency=1)
+        runs = stack.task("probe.until_told").delay(str(told))
+        stack.until_state(runs.id, "STARTED")
+        waits = stack.task("add").delay(1, 1)
+        until(lambda: worker_named(stack, "w1").prefetched == [waits.id], "a prefetched job")
+        # It beats on, so that nobody but its own watchdog can tell.
+        stack.celery.control.broadcast("stand_still", destination=[worker_named(stack, "w1").name])
+        assert stuck.wait(PATIENCE) == 70
+        assert "loop stands still" in stack.output() and "stand_still" in stack.output()  # it says where it stood
+        Path(f"{told}-2").touch()
+        stack.start_worker(name="w2")
+        assert [stack.until_ended(job_id).result for job_id in (runs.id, waits.id)] == [2, 2]
 
 
 @EACH_PAIR
@@ -96,6 +114,20 @@ def test_a_stop_has_an_end_and_costs_no_attempt(tmp_path: Path, database: str, b
         stack.start_worker(name="w2")
         assert [stack.until_ended(result.id).attempt for result in prefetched] == [1] * 6
         stack.until_state(long.id, "STARTED")
+
+
+def test_a_worker_that_ends_in_order_says_goodbye(tmp_path: Path) -> None:
+    with running(tmp_path, "sqlite", "embedded", FLASK_WORKER_TIMEOUT="600") as stack:
+        assert stack.stop(stack.start_worker()) == 0
+        gone = worker_named(stack, "w1")
+        assert gone.stopped_at is not None and gone.state == "stopped"
+        # What a pool process leaves behind that had just claimed a job when its worker ended.
+        result = stack.task("add").delay(1, 1)
+        with stack.app.app_context(), runtime().engine.connect() as connection:
+            assert transitions.claim(connection, result.id, 1, worker=gone.name, worker_id=gone.id, now=utcnow())
+        stack.start_worker(name="w2")
+        job = stack.until_ended(result.id)  # its heartbeat is still fresh, and nobody waits for it to grow old
+        assert (job.state, job.attempt) == ("SUCCESS", 2)
 
 
 def test_a_rolling_restart_under_load_loses_and_fails_nothing(tmp_path: Path) -> None:

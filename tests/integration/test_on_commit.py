@@ -1,12 +1,15 @@
 """Jobs stored in the caller's transaction: there with its commit, gone with its rollback, on every database."""
 
+import time
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
 from task_app.errors import JobExists, JobNotFound, SessionHoldsLock
 from task_app.extensions import db
-from task_app.jobs import service
-from task_app.jobs.runtime import runtime
+from task_app.jobs import publishing, service
+from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.submission import Submission
 from task_app.users.models import User
 
@@ -28,6 +31,23 @@ def test_a_commit_publishes(publisher: Recorder) -> None:
     assert service.get(job_id).waiting_for(service.get(job_id).created_at) == "worker"
     db.session.commit()
     assert len(publisher.sent) == 1
+
+
+def test_a_process_that_dies_after_its_commit_leaves_the_job_to_a_dispatcher(publisher: Recorder) -> None:
+    here = runtime()
+    grace, here.dispatch_grace = here.dispatch_grace, timedelta(seconds=1)
+    begin = utcnow()
+    job_id = service.submit_on_commit(ADD)
+    here.dispatch_grace = grace
+    here.publisher = None  # what a kill between commit and publish leaves behind
+    db.session.commit()
+    here.publisher = publisher
+    while not publishing.dispatch(200):  # any dispatcher leaves it alone until the committer had its time
+        assert utcnow() - begin < timedelta(seconds=10)
+        time.sleep(0.02)
+    assert utcnow() - begin >= timedelta(seconds=1)
+    assert [job.id for job in publisher.sent] == [job_id]
+    assert publishing.dispatch(200) == 0
 
 
 def test_a_rollback_leaves_no_job(publisher: Recorder) -> None:
