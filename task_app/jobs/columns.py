@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, DateTime, Dialect, String, Text
+from sqlalchemy import Boolean, DateTime, Dialect, String, Text
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -77,7 +77,7 @@ def _utc_now_sqlite(element: utc_now, compiler: SQLCompiler, **kwargs: Any) -> s
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 
 
-class FlushedLater(ColumnElement[bool]):
+class FlushedLater(FunctionElement[bool]):
     """A condition that is always true, and on PostgreSQL lets its transaction commit without waiting for the disk.
 
     Should the server crash within the next second (three times its `wal_writer_delay`), the write may be forgotten,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Update
 from sqlalchemy.exc import IntegrityError
 
 from task_app.jobs import faults, queries, transitions
@@ -229,3 +229,9 @@ def test_whatever_the_order_one_outcome_is_recorded(engine: Engine, events: list
                 outcomes.append((job.state, job.result, job.finished_at))
             assert (job.finished_at is not None) == is_final(job.state)
         assert len(set(outcomes)) <= 1
+
+
+@pytest.mark.parametrize("name", [name for name, value in vars(transitions).items() if isinstance(value, Update)])
+def test_a_move_is_compiled_once(name: str) -> None:
+    move: Update = vars(transitions)[name]
+    assert move._generate_cache_key() is not None
