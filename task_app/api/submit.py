@@ -20,7 +20,7 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 @blueprint.route("/tasks", methods=["POST"])
-@blueprint.arguments(SubmissionSchema, example={"task": "add", "kwargs": {"a": 1, "b": 2}})
+@blueprint.arguments(SubmissionSchema(), example={"task": "add", "kwargs": {"a": 1, "b": 2}})
 @blueprint.response(202, JobSchema, headers={"Location": {"schema": {"type": "string"}}})
 @blueprint.problems(400, 409, 413, 415, 422, 503)
 def submit(submission: Submission) -> Response:
@@ -32,7 +32,7 @@ def submit(submission: Submission) -> Response:
 
 
 @blueprint.route("/tasks/batch", methods=["POST"])
-@blueprint.arguments(BatchSchema)
+@blueprint.arguments(BatchSchema())
 @blueprint.response(202, BatchAnswerSchema)
 @blueprint.problems(400, 409, 413, 415, 422, 503)
 def submit_batch(batch: dict[str, list[Submission]]) -> Response:

@@ -6,6 +6,7 @@ from flask import Flask
 
 from ..extensions import db
 from .database import kernel_engine, prepare
+from .marks import Marks
 from .runtime import JobRuntime
 
 
@@ -13,8 +14,10 @@ def init_app(app: Flask) -> None:
     """Give the app its kernel, under `app.extensions["jobs"]`. Connects to nothing yet; comes after `db.init_app`."""
     with app.app_context():
         prepare(db.engine)
+    engine = kernel_engine(app.config["SQLALCHEMY_DATABASE_URI"])
     app.extensions["jobs"] = JobRuntime(
-        engine=kernel_engine(app.config["SQLALCHEMY_DATABASE_URI"]),
+        engine=engine,
+        marks=Marks(engine),
         arguments_limit=app.config["JOB_ARGUMENTS_LIMIT"],
         dispatch_grace=timedelta(seconds=app.config["DISPATCH_GRACE"]),
     )

@@ -27,7 +27,7 @@ Key = tuple[str, int]  # a job's id and the attempt
 
 
 def publish(job: Outgoing) -> dict[str, Any]:
-    """Send the message of a waiting job and mark the row; return the columns that this changed."""
+    """Send the message of a waiting job; return the columns that this changes, the mark soon (see `marks`)."""
     here = runtime()
     if here.publisher is None:
         return {}
@@ -40,17 +40,15 @@ def publish(job: Outgoing) -> dict[str, Any]:
     except MessageRefused as error:
         return _keep(job, str(error), utcnow() + REFUSED_AGAIN)
     now = utcnow()
-    with here.engine.connect() as connection:
-        transitions.mark_published(connection, job.id, job.attempt, now)
+    here.marks.add(job.id, job.attempt, now)
     return {"published_at": now, "dispatch_at": None}
 
 
-def publish_by_id(job_id: str) -> None:
-    """Send the message of a waiting job now instead of leaving it to a dispatcher."""
+def publish_by_id(job_id: str) -> dict[str, Any]:
+    """Send the message of a waiting job now instead of leaving it to a dispatcher; return the columns it changed."""
     with runtime().engine.connect() as connection:
         job = queries.outgoing(connection, job_id)
-    if job is not None:
-        publish(job)
+    return {} if job is None else publish(job)
 
 
 def dispatch(limit: int) -> int:

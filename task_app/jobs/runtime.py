@@ -8,6 +8,7 @@ from typing import Protocol
 from flask import current_app
 from sqlalchemy import Engine
 
+from .marks import Marks
 from .submission import Outgoing, Submission
 
 
@@ -38,6 +39,7 @@ class JobRuntime:
     """What the kernel keeps per app, under `app.extensions["jobs"]`."""
 
     engine: Engine
+    marks: Marks
     arguments_limit: int  # bytes
     dispatch_grace: timedelta  # how long the submitting process has to publish before a dispatcher does
     publisher: Publisher | None = None

@@ -122,7 +122,8 @@ def _unblock(values: dict[str, Any]) -> bool:
 
 def _existing(job_id: str) -> JobView:
     job = get(job_id)
-    if is_waiting(job.state) and job.published_at is None and (job.due_at is None or job.due_at <= utcnow()):
+    unsent = job.published_at is None and (job.id, job.attempt) not in runtime().marks
+    if is_waiting(job.state) and unsent and (job.due_at is None or job.due_at <= utcnow()):
         # The first try may have died between its commit and its message.
         publish_by_id(job_id)
     return job
@@ -334,8 +335,9 @@ def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None) ->
             revive(connection, job_id)
     if not moved:
         raise IllegalMove(job_id, "retry", get(job_id).state)
-    publish_by_id(job_id)
-    return get(job_id)
+    published_at = publish_by_id(job_id).get("published_at")
+    again = get(job_id)
+    return replace(again, published_at=again.published_at or published_at)
 
 
 def delete(job_id: str) -> None:

@@ -139,7 +139,9 @@ def mark_publish_failed(
     connection.execute(_UNPUBLISHED, params)
 
 
-_LEASED = update(Job).where(*_this(), _c.dispatch_at.is_not(None), FlushedLater()).values(dispatch_at=bindparam("until"))
+_LEASED = (
+    update(Job).where(*_this(), _c.dispatch_at.is_not(None), FlushedLater()).values(dispatch_at=bindparam("until"))
+)
 
 
 def lease_for_dispatch(connection: Connection, jobs: Sequence[tuple[str, int]], until: datetime) -> None:

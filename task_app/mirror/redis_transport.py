@@ -55,10 +55,19 @@ class FailingChannel(Channel):
     """A channel whose connections don't try again by themselves, and whose messages are taken for good."""
 
     ack_emulation = False
+    _shared_client: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self.QoS = MemoryQoS  # type: ignore[assignment]
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """Return a client; the same one for all commands, where kombu makes one for each message."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)  # type: ignore[no-untyped-call]
+        if self._shared_client is None or self._shared_client.connection_pool is not self.pool:
+            self._shared_client = super()._create_client()  # type: ignore[no-untyped-call]
+        return self._shared_client
 
     def _connparams(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         params: dict[str, Any] = super()._connparams(*args, **kwargs)  # type: ignore[no-untyped-call]

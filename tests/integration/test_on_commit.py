@@ -28,6 +28,7 @@ def test_a_commit_publishes(publisher: Recorder) -> None:
         service.get(job_id)
     db.session.commit()
     assert [job.id for job in publisher.sent] == [job_id]
+    runtime().marks.write()
     assert service.get(job_id).waiting_for(service.get(job_id).created_at) == "worker"
     db.session.commit()
     assert len(publisher.sent) == 1
