@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import http, latency, report, storm
+from . import latency, report, storm, submits
 from .contestants import EVERYBODY, OURS, PEERS
 from .throughput import RoundFailed, Throughput, run_round
 
@@ -51,7 +51,7 @@ MEASURES: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "throughput": lambda options: measure_throughput(options, "noop", options.jobs),
     "sleep": lambda options: measure_throughput(options, "sleep", options.jobs // 4),
     "payload": lambda options: measure_throughput(options, "payload", options.jobs // 8),
-    "http": lambda options: http.measure(options.rounds),
+    "http": lambda options: submits.measure(options.rounds),
     "latency": lambda options: latency.measure(options.rounds),
     "storm": lambda options: storm.measure(options.rounds),
 }

@@ -23,6 +23,7 @@ from . import codec
 from .breaker import Breaker
 
 HIGHEST_PRIORITY = 9
+REPR_LIMIT = 1024  # characters, as Celery's own
 
 #: What says that the broker, or a connection to it, can't be had now.
 UNREACHABLE = (OperationalError, LimitExceeded, OSError, AMQPError)
@@ -139,6 +140,9 @@ class CeleryPublisher:
             job.task,
             codec.loads(job.args),
             codec.loads(job.kwargs),
+            # For logs and monitors. Celery would take time to write the same in Python's words.
+            argsrepr=job.args[:REPR_LIMIT],
+            kwargsrepr=job.kwargs[:REPR_LIMIT],
             group_id=job.group_id,
             group_index=extra.get("group_index"),
             expires=job.expires_at,
@@ -242,6 +246,7 @@ class CeleryPublisher:
         connection: Connection = self._celery.connection_for_write(
             connect_timeout=self._timeout, transport_options=options
         )
+        connection.transport_cls = connection.get_transport_cls()  # the pool's connections are of another class
         return connection
 
 

@@ -91,9 +91,13 @@ def _submit_for(port: int, path: str, body: str, seconds: float, times: list[flo
     connection = http.client.HTTPConnection("127.0.0.1", port)
     end = time.monotonic() + seconds
     while (begin := time.monotonic()) < end:
-        connection.request("POST", path, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        answer.read()
+        try:
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+        except (ConnectionError, http.client.HTTPException):  # the server may close an idle connection at any moment
+            connection.close()
+            continue
         if answer.status != 202:
             raise RuntimeError(f"{path} answered {answer.status}")
         times.append(time.monotonic() - begin)
