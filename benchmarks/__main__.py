@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import latency, report, storm, submits
+from . import latency, report, storm, streams, submits
 from .contestants import EVERYBODY, OURS, PEERS
 from .throughput import RoundFailed, Throughput, run_round
 
@@ -53,6 +53,7 @@ MEASURES: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "payload": lambda options: measure_throughput(options, "payload", options.jobs // 8),
     "http": lambda options: submits.measure(options.rounds),
     "latency": lambda options: latency.measure(options.rounds),
+    "streams": lambda options: streams.measure(min(3, options.rounds)),
     "storm": lambda options: storm.measure(options.rounds),
 }
 

@@ -52,14 +52,16 @@ def _order(turn: int) -> list[tuple[Contestant, str]]:
 
 
 @contextmanager
-def serving(place: Arena, contestant: Contestant, app: str) -> Iterator[int]:
+def serving(
+    place: Arena, contestant: Contestant, app: str, server: tuple[str, ...] = SERVER, **settings: str
+) -> Iterator[int]:
     """Start the web server of a contestant; yields its port."""
     port = free_port()
     with (place.folder / "output").open("ab") as output:
-        server = subprocess.Popen(
-            [contestant.python, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *SERVER, app],
+        process = subprocess.Popen(
+            [contestant.python, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *server, app],
             cwd=contestant.folder,
-            env=place.variables(contestant),
+            env=place.variables(contestant) | {f"FLASK_{name}": value for name, value in settings.items()},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -67,8 +69,8 @@ def serving(place: Arena, contestant: Contestant, app: str) -> Iterator[int]:
         until(lambda: answers(port), "the web server")
         yield port
     finally:
-        server.terminate()
-        server.wait()
+        process.terminate()
+        process.wait()
 
 
 def submits(port: int, ours: bool) -> tuple[float, float]:

@@ -65,7 +65,7 @@ def init_app(app: Flask) -> None:
 
     def database() -> None:
         with app.extensions["jobs"].engine.connect() as connection:
-            queries.version_of(connection, "")
+            queries.versions(connection, [""])
 
     def broker() -> None:
         celery = app.extensions["celery"]

@@ -74,7 +74,7 @@ def events(task_id: str) -> Response:
         refused = problem(503, "Too many clients are watching; see WATCH_LIMIT. Try again.")
         refused.headers["Retry-After"] = str(RETRY_AFTER)
         return refused
-    stream = follow(runtime().engine, job, _last_event_id(), request.script_root)
+    stream = follow(runtime().feed, job, _last_event_id(), request.script_root)
     response = Response(stream, mimetype="text/event-stream")
     response.call_on_close(places.leave)
     response.headers["Cache-Control"] = "no-cache"

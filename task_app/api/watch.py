@@ -1,18 +1,15 @@
-"""Waiting for a job to change, by looking at its version."""
+"""Waiting for a job to end, and how many may wait at once."""
 
 import threading
 import time
-from collections.abc import Iterator
 
 from flask import Flask, current_app
 
-from ..jobs import queries, service
+from ..errors import JobNotFound
+from ..jobs import service
 from ..jobs.runtime import runtime
 from ..jobs.states import is_final
 from ..jobs.view import JobView
-
-SHORTEST_PAUSE = 0.02
-LONGEST_PAUSE = 0.25
 
 
 class Watchers:
@@ -42,14 +39,6 @@ def watchers() -> Watchers:
     return found
 
 
-def pauses() -> Iterator[float]:
-    """Yield how long to sleep between looks: short at first, because most jobs are."""
-    pause = SHORTEST_PAUSE
-    while True:
-        yield pause
-        pause = min(pause * 1.5, LONGEST_PAUSE)
-
-
 def wait_for_end(job_id: str, seconds: float) -> JobView:
     """Return a job as soon as it has ended, at the latest after so many seconds. Raises JobNotFound.
 
@@ -67,16 +56,9 @@ def wait_for_end(job_id: str, seconds: float) -> JobView:
 def _wait(job_id: str, seconds: float) -> JobView:
     deadline = time.monotonic() + seconds
     job = service.get(job_id)
-    for pause in pauses():
-        left = deadline - time.monotonic()
-        if left <= 0 or is_final(job.state):
-            break
-        time.sleep(min(pause, left))
-        if _version(job_id) != job.version:
-            job = service.get(job_id)
+    while not is_final(job.state) and (left := deadline - time.monotonic()) > 0:
+        changed = runtime().feed.change_of(job, left)
+        if changed is None:
+            raise JobNotFound(job_id)
+        job = changed
     return job
-
-
-def _version(job_id: str) -> int | None:
-    with runtime().engine.connect() as connection:
-        return queries.version_of(connection, job_id)

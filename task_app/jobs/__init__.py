@@ -6,6 +6,7 @@ from flask import Flask
 
 from ..extensions import db
 from .database import kernel_engine, prepare
+from .feed import Feed
 from .marks import Marks
 from .runtime import JobRuntime
 
@@ -18,6 +19,7 @@ def init_app(app: Flask) -> None:
     app.extensions["jobs"] = JobRuntime(
         engine=engine,
         marks=Marks(engine),
+        feed=Feed(engine),
         arguments_limit=app.config["JOB_ARGUMENTS_LIMIT"],
         dispatch_grace=timedelta(seconds=app.config["DISPATCH_GRACE"]),
     )

@@ -24,9 +24,26 @@ def get(connection: Connection, job_id: str) -> JobView | None:
     return None if row is None else JobView.from_row(row)
 
 
-def version_of(connection: Connection, job_id: str) -> int | None:
-    """Return the version of a job's row, the cheapest way to see whether it has changed."""
-    return connection.execute(select(_c.version).where(_c.id == job_id)).scalar_one_or_none()
+#: Ids in one IN: more make long statements, and SQLite has a limit.
+CHUNK = 500
+
+
+def get_many(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobView]:
+    """Return those of these jobs that exist, by id."""
+    found = {}
+    for start in range(0, len(job_ids), CHUNK):
+        rows = connection.execute(_VIEW.where(_c.id.in_(job_ids[start : start + CHUNK]))).mappings()
+        found.update({row["id"]: JobView.from_row(row) for row in rows})
+    return found
+
+
+def versions(connection: Connection, job_ids: Sequence[str]) -> dict[str, int]:
+    """Return the versions of these jobs' rows, the cheapest way to see what has changed; unknown ids are left out."""
+    found: dict[str, int] = {}
+    for start in range(0, len(job_ids), CHUNK):
+        wanted = select(_c.id, _c.version).where(_c.id.in_(job_ids[start : start + CHUNK]))
+        found.update((row.id, row.version) for row in connection.execute(wanted))
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +117,8 @@ _META = select(
 
 def metas(connection: Connection, job_ids: Sequence[str]) -> Iterable[RowMapping]:
     """Return what Celery's result backend shows of these jobs; unknown ids are left out."""
-    for start in range(0, len(job_ids), 500):
-        yield from connection.execute(_META.where(_c.id.in_(job_ids[start : start + 500]))).mappings()
+    for start in range(0, len(job_ids), CHUNK):
+        yield from connection.execute(_META.where(_c.id.in_(job_ids[start : start + CHUNK]))).mappings()
 
 
 def group(connection: Connection, group_id: str) -> RowMapping | None:
@@ -157,8 +174,8 @@ def row(connection: Connection, job_id: str, *columns: str) -> RowMapping | None
 def existing_ids(connection: Connection, job_ids: Sequence[str]) -> set[str]:
     """Return which of these ids are taken."""
     found: set[str] = set()
-    for start in range(0, len(job_ids), 500):
-        found.update(connection.execute(select(_c.id).where(_c.id.in_(job_ids[start : start + 500]))).scalars())
+    for start in range(0, len(job_ids), CHUNK):
+        found.update(connection.execute(select(_c.id).where(_c.id.in_(job_ids[start : start + CHUNK]))).scalars())
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from flask import current_app
 from sqlalchemy import Engine
 
+from .feed import Feed
 from .marks import Marks
 from .submission import Outgoing, Submission
 
@@ -40,6 +41,7 @@ class JobRuntime:
 
     engine: Engine
     marks: Marks
+    feed: Feed
     arguments_limit: int  # bytes
     dispatch_grace: timedelta  # how long the submitting process has to publish before a dispatcher does
     publisher: Publisher | None = None
