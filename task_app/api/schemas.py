@@ -167,7 +167,7 @@ def _arguments(data: Mapping[str, Any], errors: dict[str, Any]) -> tuple[str, st
 def argument_texts(task: Any, args: list[Any], kwargs: dict[str, Any]) -> tuple[str, str]:
     """Return the arguments as the job table keeps them, if they fit the task. Raises ValidationError."""
     try:
-        args, kwargs = arguments.bind(task, args, kwargs)
+        args, kwargs = arguments.bind(task, args, kwargs, storable=True)  # `json_body` has looked
     except arguments.ArgumentErrors as error:
         raise ValidationError(_argument_errors(error)) from None
     texts, limit = (as_json(args), as_json(kwargs)), runtime().arguments_limit
@@ -187,10 +187,35 @@ def _argument_errors(error: arguments.ArgumentErrors) -> dict[str, Any]:
     return placed
 
 
+#: What a plain submission has and no more.
+_PLAIN = frozenset({"task", "args", "kwargs"})
+
+
+class SubmissionField(fields.Nested):
+    """A submission in a batch. Plain ones, as most are, are not led through every field of the schema."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, partial: Any = None, **kwargs: Any) -> Any:
+        return _plain_submission(value) or super()._deserialize(value, attr, data, partial, **kwargs)
+
+
+def _plain_submission(value: Any) -> Submission | None:
+    """Return the submission if it is plain and right; the schema finds the words for what is wrong."""
+    if not isinstance(value, dict) or not value.keys() <= _PLAIN:
+        return None
+    name, args, kwargs = value.get("task"), value.get("args", []), value.get("kwargs", {})
+    if not isinstance(name, str) or not isinstance(args, list) or not isinstance(kwargs, dict):
+        return None
+    try:
+        texts = argument_texts(find_task(name), args, kwargs)
+    except (UnknownTask, ValidationError):
+        return None
+    return Submission(task=name, args=texts[0], kwargs=texts[1])
+
+
 class BatchSchema(Schema):
     """Many submissions; loaded from `{"jobs": [...]}` or the bare list."""
 
-    jobs = fields.List(fields.Nested(SubmissionSchema), required=True)
+    jobs = fields.List(SubmissionField(SubmissionSchema), required=True)
 
     @pre_load
     def measure(self, data: Any, **kwargs: Any) -> Any:

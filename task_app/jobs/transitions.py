@@ -8,11 +8,12 @@ All functions take a connection of the kernel's engine and may be called from an
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Table,
     Update,
     and_,
     bindparam,
@@ -27,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import KeyedColumnElement
 
+from .bulk import insert_many
 from .columns import FlushedLater
 from .database import unless_deadlocked
 from .models import Job, JobGroup, JobTag
@@ -37,7 +39,8 @@ from .view import timestamp
 # older attempts give way to the newest.
 HISTORY_LIMIT = 64_000
 
-_c = Job.__table__.c
+_jobs = cast("Table", Job.__table__)
+_c = _jobs.c
 # Spelled out instead of IN: drivers can't run a list of parameter sets against a list that expands.
 _waiting = or_(*(_c.state == state for state in WAITING))
 _final = or_(*(_c.state == state for state in FINAL))
@@ -86,8 +89,7 @@ def _history_with(line: KeyedColumnElement[Any] | ColumnElement[Any]) -> ColumnE
 
 def insert_jobs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Insert new rows, and their tags. Raises `sqlalchemy.exc.IntegrityError` when an id is taken."""
-    # A list of one would go the drivers' way for many rows, which is slower for one.
-    connection.execute(insert(Job), rows[0] if len(rows) == 1 else list(rows))
+    insert_many(connection, _jobs, rows)
     tags = [
         {"tag": tag, "job_id": row["id"], "created_at": row["created_at"]}
         for row in rows

@@ -62,11 +62,17 @@ def check(task: celery.Task) -> None:
 
 
 def bind(
-    task: celery.Task, args: Sequence[Any], kwargs: Mapping[str, Any], *, coerce: bool = False
+    task: celery.Task,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    coerce: bool = False,
+    storable: bool = False,
 ) -> tuple[list[Any], dict[str, Any]]:
     """Validate arguments against the signature and return them as JSON values, given the same way.
 
-    With `coerce` they come from a form: strings, or lists of strings, are read as what the task wants.
+    With `coerce` they come from a form: strings, or lists of strings, are read as what the task wants. With `storable`
+    somebody has seen to it already that they can be kept, see `storable.faults`.
     Raises ArgumentErrors.
     """
     signature = _signature_of(task)
@@ -84,7 +90,8 @@ def bind(
             errors[name] = ["Must be given by position."]
         else:
             values[name] = value
-    for name, value in [*values.items(), *((_nth(index), args[index]) for index in extra)]:
+    looked_at = [] if storable else [*values.items(), *((_nth(index), args[index]) for index in extra)]
+    for name, value in looked_at:
         if found := [_in(path, message) for path, message in faults({name: value})]:
             errors.setdefault(name, found)
     for name, messages in signature.schema.validate(values).items():

@@ -10,6 +10,7 @@ from typing import Any
 from amqp.exceptions import AMQPError
 from amqp.exceptions import ChannelError as RefusedByBroker
 from celery import Celery
+from celery.app.routes import MapRoute
 from celery.exceptions import QueueNotFound
 from flask import Flask
 from kombu import Connection, Queue
@@ -44,6 +45,8 @@ class CeleryPublisher:
         self._pool_pid = 0
         self._lock = threading.Lock()
         self._breaker = Breaker()
+        #: (task, queue and priority asked for) → queue and priority, as far as nothing else decides.
+        self._routes: dict[tuple[str, str | None, int | None], tuple[str, int]] = {}
 
     # -- routing -------------------------------------------------------------------------------------------------
 
@@ -51,6 +54,10 @@ class CeleryPublisher:
         """Fill in what the task's own options and `task_routes` decide and the caller left open."""
         if submission.queue is not None and submission.priority is not None:
             return submission
+        asked = (submission.task, submission.queue, submission.priority)
+        known = self._routes.get(asked)
+        if known is not None:
+            return replace(submission, queue=known[0], priority=known[1])
         task = self._celery.tasks.get(submission.task)
         chosen = {"queue": submission.queue, "priority": submission.priority}
         options = _given(self._options_of(task)) | _given(chosen)
@@ -65,13 +72,11 @@ class CeleryPublisher:
                 "exchange": _name_of(routed.get("exchange")),
                 "routing_key": routed.get("routing_key"),
             }
-        priority = routed.get("priority", self._default_priority)
-        return replace(
-            submission,
-            queue=name or routed.get("routing_key") or self._celery.conf.task_default_queue,
-            priority=max(0, min(HIGHEST_PRIORITY, int(priority))),
-            message=message,
-        )
+        priority = max(0, min(HIGHEST_PRIORITY, int(routed.get("priority", self._default_priority))))
+        queue_name: str = name or routed.get("routing_key") or self._celery.conf.task_default_queue
+        if message is submission.message and all(isinstance(route, MapRoute) for route in self._celery.amqp.routes):
+            self._routes[asked] = (queue_name, priority)  # no function that looks at the arguments
+        return replace(submission, queue=queue_name, priority=priority, message=message)
 
     @staticmethod
     def _options_of(task: Any) -> dict[str, Any]:
