@@ -6,7 +6,7 @@ task author's own transaction can be committed or rolled back with them. What ne
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -55,6 +55,8 @@ def kernel_engine(url: str) -> Engine:
     prepare(engine)
     if engine.dialect.name == "postgresql":
         event.listen(engine, "connect", _prepare_postgresql)
+    if engine.dialect.name in ("mysql", "mariadb"):
+        event.listen(engine, "connect", _prepare_mariadb)
     return engine
 
 
@@ -78,6 +80,12 @@ def _prepare_postgresql(connection: Any, entry: ConnectionPoolEntry) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET idle_in_transaction_session_timeout = '10s'")
     connection.commit()
+
+
+def _prepare_mariadb(connection: Any, entry: ConnectionPoolEntry) -> None:
+    # The same; MySQL knows no such limit.
+    with connection.cursor() as cursor, suppress(connection.OperationalError):
+        cursor.execute("SET SESSION idle_write_transaction_timeout = 10")
 
 
 @contextmanager

@@ -31,6 +31,7 @@ def revive(connection: Connection, job_id: str) -> None:
     found = queries.row(connection, job_id, "message", "group_id")
     message = _opened(found["message"]) if found else {}
     for step in message.get("chain") or ():
+        # The last one may be a part of a chord: then the body waits again as well.
         _wait_again(connection, _id_of(step), WaitReason.CHAIN)
     body = _id_of(message.get("chord"))
     if found and _wait_again(connection, body, WaitReason.CHORD):
@@ -45,8 +46,7 @@ def _wait_again(connection: Connection, job_id: str | None, reason: WaitReason) 
         return False  # it got its input and was ended before a worker took it
     if not transitions.await_again(connection, job_id, found["attempt"], reason=reason):
         return False
-    if reason is WaitReason.CHORD:
-        revive(connection, job_id)
+    revive(connection, job_id)
     return True
 
 

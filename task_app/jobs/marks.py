@@ -25,30 +25,49 @@ class Marks:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._later = True
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._pending: dict[tuple[str, int], datetime] = {}
-        self._pid = os.getpid()
-        #: False where no other thread may use the database as it likes: in workers, whose main process forks.
-        self.later = True
+        self._timer: threading.Timer | None = None
+
+    def at_once(self) -> None:
+        """From now on write each mark when it comes: in workers, whose main process forks, no thread may do it."""
+        self._later = False
+        timer = self._timer
+        if timer is not None:
+            timer.join()
 
     def add(self, job_id: str, attempt: int, now: datetime) -> None:
-        """Mark an attempt as published at `now`, soon."""
-        if not self.later:
-            with self._engine.connect() as connection:
-                transitions.mark_published(connection, job_id, attempt, now)
-            return
-        if self._pid != os.getpid():  # the parent's lock may be held and its timer is not here
-            self._lock, self._pending, self._pid = threading.Lock(), {}, os.getpid()
+        """Mark an attempt as published at `now`, soon. Never raises: the job is accepted and sent already."""
+        if self._pid != os.getpid():  # the parent's lock may be held, and its timer is not here
+            self._begin()
         with self._lock:
             self._pending[job_id, attempt] = now
-            first = len(self._pending) == 1
-        if first:
-            # No daemon: the interpreter's end waits for it.
-            threading.Timer(PAUSE, self.write).start()
+            if self._later and self._timer is not None:
+                return
+            if self._later:
+                # No daemon: the interpreter's end waits for it.
+                self._timer = threading.Timer(PAUSE, self._on_time)
+                try:
+                    self._timer.start()
+                except RuntimeError:  # no thread to be had: too many, or the interpreter is ending
+                    self._timer = None
+                else:
+                    return
+        self.write()
 
     def __contains__(self, key: tuple[str, int]) -> bool:
         """Say whether this (id, attempt) was published and is still to be marked."""
         return key in self._pending
+
+    def _on_time(self) -> None:
+        with self._lock:
+            self._timer = None  # who comes from now on has a timer of its own
+        self.write()
 
     def write(self) -> None:
         """Write all marks there are now."""
@@ -57,14 +76,17 @@ class Marks:
         if not jobs:
             return
         try:
+            if len(jobs) == 1:
+                ((job_id, attempt), now), *_ = jobs.items()
+                with self._engine.connect() as connection:
+                    transitions.mark_published(connection, job_id, attempt, now)
+                return
             with transaction(self._engine) as connection:
                 # In the order of their ids, so that two processes never wait for each other.
                 transitions.mark_many_published(connection, sorted(jobs), max(jobs.values()))
         except SQLAlchemyError as error:
             logger.info("%d published jobs are not marked, they will be sent again: %s", len(jobs), error)
-        with self._lock:
-            for key in jobs:
-                self._pending.pop(key, None)
-            more = bool(self._pending)
-        if more:
-            threading.Timer(PAUSE, self.write).start()
+        finally:
+            with self._lock:
+                for key in jobs:
+                    self._pending.pop(key, None)

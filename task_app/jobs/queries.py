@@ -171,6 +171,12 @@ def row(connection: Connection, job_id: str, *columns: str) -> RowMapping | None
     return connection.execute(statement).mappings().one_or_none()
 
 
+def is_blocked(connection: Connection, job_id: str, attempt: int, reason: str) -> bool:
+    """Say whether this attempt of a job waits, for this reason."""
+    found = row(connection, job_id, "attempt", "blocked_by")
+    return found is not None and (found["attempt"], found["blocked_by"]) == (attempt, reason)
+
+
 def existing_ids(connection: Connection, job_ids: Sequence[str]) -> set[str]:
     """Return which of these ids are taken."""
     found: set[str] = set()
@@ -204,10 +210,10 @@ def waiting_parts(connection: Connection, group_id: str) -> list[str]:
 
 
 def orphaned_steps(connection: Connection, ended_before: datetime, limit: int) -> list[RowMapping]:
-    """Return steps (id, and the state of the step before or None) of chains that will not go on."""
+    """Return steps (id, and id and state of the step before, if it is there) of chains that will not go on."""
     before = Job.__table__.alias("before")
     statement = (
-        select(_c.id, before.c.state)
+        select(_c.id, before.c.id.label("before"), before.c.state)
         .join(before, before.c.id == _c.parent_id, isouter=True)
         .where(
             _c.blocked_by == WaitReason.CHAIN,

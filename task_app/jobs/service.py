@@ -6,8 +6,8 @@ table.
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import IllegalMove, JobCancelled, JobExists, JobNotFound, ValueNotStorable
+from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
 from . import faults, on_commit, queries, transitions
 from .database import transaction
 from .followers import AWAITS, refuse_without_input, revive
@@ -64,11 +64,18 @@ class Taken(Enum):
     KEEP = "an attempt that runs again sends its frozen signatures again; what was sent first stays"
 
 
-def submit(submission: Submission, *, followers: Sequence[Submission] = (), taken: Taken = Taken.REFUSE) -> JobView:
+def submit(
+    submission: Submission,
+    *,
+    followers: Sequence[Submission] = (),
+    taken: Taken = Taken.REFUSE,
+    sender: tuple[str, int] | None = None,
+) -> JobView:
     """Accept a job: its row is committed, then its message is sent.
 
     When the broker doesn't take the message, the job is accepted all the same and a dispatcher publishes it later.
-    `followers` are the later steps of its chain, in order; each gets a row that waits for the step before.
+    `followers` are the later steps of its chain, in order; each gets a row that waits for the step before. `sender` is
+    the (id, attempt) of the running job that sends it, if one does.
     Raises JobExists as `taken` says, and ValueNotStorable for arguments over the limit.
     """
     values = _row(submission, alarm=runtime().dispatch_grace)
@@ -78,7 +85,7 @@ def submit(submission: Submission, *, followers: Sequence[Submission] = (), take
         job_id = values["id"]
         if taken is Taken.REFUSE:
             raise JobExists(job_id) from None
-        if _unblock(values):
+        if _unblock(values, sender):
             return get(job_id)
         job = _existing(job_id)
         same = (job.task, job.args_json, job.kwargs_json) == (values["task"], values["args"], values["kwargs"])
@@ -111,9 +118,9 @@ def submit_many(submissions: Sequence[Submission]) -> list[str]:
     return ids
 
 
-def _unblock(values: dict[str, Any]) -> bool:
+def _unblock(values: dict[str, Any], sender: tuple[str, int] | None) -> bool:
     with runtime().engine.connect() as connection:
-        if not transitions.unblock(connection, values["id"], values=values, wake_at=values["dispatch_at"]):
+        if not transitions.unblock(connection, values["id"], values=values, wake_at=values["dispatch_at"], by=sender):
             return False
     if not _is_due_later(values):
         publish_by_id(values["id"])
@@ -373,24 +380,24 @@ def waits_for_attempt(job_id: str, attempt: int) -> bool:
     return found is not None and found["attempt"] == attempt and is_waiting(found["state"])
 
 
-@contextmanager
-def replacing(job_id: str, attempt: int, line: str) -> Iterator[None]:
-    """Send, inside this block, what takes the place of the running attempt (`Task.replace`).
+def wait_for_replacement(job_id: str, attempt: int, line: str) -> bool:
+    """Let the job of a running attempt wait, under its id, for the last of what takes its place (`Task.replace`).
 
-    The job waits under its id for the last of the replacements; `line` tells its history of the attempt. Should this
-    process die half way, the alarm rings and the task runs once more.
-    Raises JobCancelled when the job was cancelled, or given up.
+    `line` tells its history of the attempt. Should this process die before `replacement_sent`, the alarm rings and the
+    task runs once more. False when the attempt was cancelled or given up. Safe to repeat.
     """
-    here = runtime()
     wake_at = utcnow() + REPLACING_TAKES_AT_MOST
-    with here.engine.connect() as connection:
-        if not transitions.block(
-            connection, job_id, attempt, reason=WaitReason.REPLACEMENT, line=line, wake_at=wake_at
-        ):
-            raise JobCancelled(f"attempt {attempt} of {job_id} was cancelled or given up")
-    yield
-    with here.engine.connect() as connection:
-        transitions.clear_alarm(connection, job_id, attempt + 1)
+    with runtime().engine.connect() as connection:
+        reason = WaitReason.REPLACEMENT
+        return transitions.block(
+            connection, job_id, attempt, reason=reason, line=line, wake_at=wake_at
+        ) or queries.is_blocked(connection, job_id, attempt + 1, reason)
+
+
+def replacement_sent(job_id: str, attempt: int) -> None:
+    """All that takes the place of a task has been sent: no alarm any more."""
+    with runtime().engine.connect() as connection:
+        transitions.clear_alarm(connection, job_id, attempt)
 
 
 def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int | None) -> State | None:
@@ -481,9 +488,13 @@ def end_orphans(limit: int, after: datetime = LONG_AGO) -> tuple[int, datetime]:
         ended = [
             step["id"]
             for step in steps
-            if _end_orphan(connection, step["id"], step["state"], "an earlier step of its chain has ended")
+            if _end_orphan(
+                connection, step["id"], step["before"], step["state"], "an earlier step of its chain has ended"
+            )
         ]
-        ended += [body for body in bodies if _end_orphan(connection, body, None, "its chord was never sent in full")]
+        ended += [
+            body for body in bodies if _end_orphan(connection, body, None, None, "its chord was never sent in full")
+        ]
     for job_id in ended:
         _tell_who_waits(job_id)
     return len(ended), waiting[-1]["created_at"] if len(waiting) == limit else LONG_AGO
@@ -513,14 +524,14 @@ def _first_step(part: Any) -> str | None:
     return part[0][0] if part[1] is None else None
 
 
-def _end_orphan(connection: Connection, job_id: str, cause: str | None, reason: str) -> bool:
+def _end_orphan(connection: Connection, job_id: str, before: str | None, cause: str | None, reason: str) -> bool:
     state = State.REVOKED if cause == State.REVOKED else State.FAILURE
     error = (
         faults.revoked(reason)
         if state == State.REVOKED
         else faults.fault("ChordError", "celery.exceptions", [reason], reason)
     )
-    return transitions.end_blocked(connection, job_id, state=state, error=error, now=utcnow())
+    return transitions.end_blocked(connection, job_id, state=state, error=error, after=before, now=utcnow())
 
 
 def _tell_who_waits(job_id: str) -> None:

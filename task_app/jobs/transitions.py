@@ -24,6 +24,7 @@ from sqlalchemy import (
     insert,
     literal,
     or_,
+    select,
     update,
 )
 from sqlalchemy.sql.elements import KeyedColumnElement
@@ -32,7 +33,7 @@ from .bulk import insert_many
 from .columns import FlushedLater
 from .database import unless_deadlocked
 from .models import Job, JobGroup, JobTag
-from .states import FINAL, WAITING, State
+from .states import FINAL, WAITING, State, WaitReason
 from .view import timestamp
 
 # Histories are bounded: a task that retries for ever must not grow its row for ever. Past this many characters the
@@ -55,6 +56,11 @@ def _move(*where: ColumnElement[bool], **values: Any) -> Update:
 
 def _moved(connection: Connection, statement: Update, **params: Any) -> bool:
     return unless_deadlocked(connection, lambda: connection.execute(statement, params).rowcount) == 1
+
+
+def _there_is(*where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Look at another row of the table. MariaDB lets an UPDATE do so only through a derived table."""
+    return exists(select(literal(1)).select_from(select(_c.id).where(*where).subquery()))
 
 
 def _this(attempt: bool = True) -> list[ColumnElement[bool]]:
@@ -181,7 +187,6 @@ _CLAIM = _move(
     *_this(),
     _waiting,
     or_(_c.expires_at.is_(None), _c.expires_at > bindparam("now")),
-    FlushedLater(),
     state=State.STARTED,
     worker=bindparam("by_worker"),
     worker_id=bindparam("by_worker_id"),
@@ -247,6 +252,7 @@ _END_BADLY = {
 }
 _END_ATTEMPT = _move(*_this(), _unfinished, **_END_BADLY)
 _END_ANY = _move(*_this(attempt=False), _unfinished, **_END_BADLY)
+_END_AFTER = _move(*_this(attempt=False), _unfinished, _there_is(_c.id == bindparam("before"), _final), **_END_BADLY)
 
 
 def end_badly(
@@ -257,9 +263,13 @@ def end_badly(
     state: State,
     error: dict[str, Any],
     children: str | None = None,
+    after: str | None = None,
     now: datetime,
 ) -> bool:
-    """End the job as FAILURE or REVOKED with the reason; `attempt` None where no attempt is concerned."""
+    """End the job as FAILURE or REVOKED with the reason; `attempt` None where no attempt is concerned.
+
+    With `after`, only if that job has ended: what was to follow it waits again when it is run once more.
+    """
     params = {
         "job_id": job_id,
         "to_state": state,
@@ -268,6 +278,8 @@ def end_badly(
         "sent": children,
         "now": now,
     }
+    if after is not None:
+        return _moved(connection, _END_AFTER, before=after, **params)
     if attempt is None:
         return _moved(connection, _END_ANY, **params)
     return _moved(connection, _END_ATTEMPT, of_attempt=attempt, **params)
@@ -342,13 +354,17 @@ _BLOCK = _wait_again(
     history=_history_with(bindparam("line", type_=_c.history.type)),
 )
 _UNALARM = _move(*_this(), _waiting, _c.blocked_by.is_not(None), dispatch_at=None)
-_UNBLOCK = _move(
+_unblocking: dict[str, Any] = {"blocked_by": None, "dispatch_at": bindparam("wake_at"), **_REWRITTEN}
+_UNBLOCK = _move(*_this(attempt=False), _waiting, _c.blocked_by.is_not(None), **_unblocking)
+_UNBLOCK_BY = _move(
     *_this(attempt=False),
     _waiting,
     _c.blocked_by.is_not(None),
-    blocked_by=None,
-    dispatch_at=bindparam("wake_at"),
-    **_REWRITTEN,
+    or_(
+        _c.blocked_by != WaitReason.CHAIN,
+        _there_is(_c.id == bindparam("by"), _c.attempt == bindparam("by_attempt"), _running),
+    ),
+    **_unblocking,
 )
 
 
@@ -366,10 +382,23 @@ def clear_alarm(connection: Connection, job_id: str, attempt: int) -> bool:
     return _moved(connection, _UNALARM, job_id=job_id, of_attempt=attempt)
 
 
-def unblock(connection: Connection, job_id: str, *, values: dict[str, Any], wake_at: datetime) -> bool:
-    """What a blocked id waited for has come. `values` holds the REWRITABLE columns."""
+def unblock(
+    connection: Connection,
+    job_id: str,
+    *,
+    values: dict[str, Any],
+    wake_at: datetime,
+    by: tuple[str, int] | None = None,
+) -> bool:
+    """What a blocked id waited for has come. `values` holds the REWRITABLE columns.
+
+    `by` is the (id, attempt) of the running job that sends it: the next step of a chain goes on only while that attempt
+    is not over, or an attempt that was given up would go on beside the one that took its place.
+    """
     params = {f"new_{name}": values[name] for name in REWRITABLE}
-    return _moved(connection, _UNBLOCK, job_id=job_id, wake_at=wake_at, **params)
+    if by is None:
+        return _moved(connection, _UNBLOCK, job_id=job_id, wake_at=wake_at, **params)
+    return _moved(connection, _UNBLOCK_BY, job_id=job_id, wake_at=wake_at, by=by[0], by_attempt=by[1], **params)
 
 
 _RESCUE = _wait_again(
@@ -466,7 +495,15 @@ def await_again(connection: Connection, job_id: str, attempt: int, *, reason: st
 _CANCEL_WAITING = _move(*_this(attempt=False), _waiting, **{**_END_BADLY, "children": None})
 _EXPIRE = _move(*_this(), _waiting, _c.expires_at < bindparam("now"), **{**_END_BADLY, "children": None})
 _END_WAITING = _move(*_this(), _waiting, **{**_END_BADLY, "children": None})
-_END_BLOCKED = _move(*_this(attempt=False), _waiting, _c.blocked_by.is_not(None), **{**_END_BADLY, "children": None})
+_ending_blocked: dict[str, Any] = {**_END_BADLY, "children": None}
+_END_BLOCKED = _move(*_this(attempt=False), _waiting, _c.blocked_by.is_not(None), **_ending_blocked)
+_END_ORPHAN = _move(
+    *_this(attempt=False),
+    _waiting,
+    _c.blocked_by.is_not(None),
+    _there_is(_c.id == bindparam("before"), _final),
+    **_ending_blocked,
+)
 _CANCEL_RUNNING = _move(*_this(attempt=False), _running, _not_cancelled, cancel_requested_at=bindparam("now"))
 
 
@@ -497,10 +534,20 @@ def end_waiting(
     return _moved(connection, _END_WAITING, job_id=job_id, of_attempt=attempt, now=now, **params)
 
 
-def end_blocked(connection: Connection, job_id: str, *, state: State, error: dict[str, Any], now: datetime) -> bool:
-    """End a job that waits for what will never come."""
+def end_blocked(
+    connection: Connection,
+    job_id: str,
+    *,
+    state: State,
+    error: dict[str, Any],
+    after: str | None = None,
+    now: datetime,
+) -> bool:
+    """End a job that waits for what will never come; with `after`, only if that job has ended and still has."""
     params = {"to_state": state, "with_error": json.dumps(error), "with_error_type": error["type"]}
-    return _moved(connection, _END_BLOCKED, job_id=job_id, now=now, **params)
+    if after is None:
+        return _moved(connection, _END_BLOCKED, job_id=job_id, now=now, **params)
+    return _moved(connection, _END_ORPHAN, job_id=job_id, before=after, now=now, **params)
 
 
 def cancel_running(connection: Connection, job_id: str, *, now: datetime) -> bool:

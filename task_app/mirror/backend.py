@@ -28,7 +28,6 @@ from ..jobs import faults, groups, publishing, queries, service, transitions, wo
 from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.states import State, WaitReason, is_waiting
 from . import adopt, codec, identity
-from .claim import take_again
 from .patience import insist, is_outage
 from .request import attempt_of, guarded_attempt
 from .send import submission_of
@@ -104,7 +103,30 @@ class JobBackend(BaseBackend):
                     f"the loss of {task_id}",
                 )
             return  # it waits again, or has ended and whoever waits for it was told
-        super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+        if store_result:
+            self.store_result(task_id, exc, state, traceback=traceback, request=request)
+        if request is None or getattr(request, "job_fenced", False):
+            return  # that attempt is over: what follows the job is none of its business
+        if request.chord:
+            self.on_chord_part_return(request, state, exc)
+        self._fail_chain(getattr(request, "chain", None), exc, traceback, store_result, state, after=task_id)
+        if call_errbacks and request.errbacks:
+            self._call_task_errbacks(request, exc, traceback)
+
+    def mark_as_revoked(
+        self,
+        task_id: str,
+        reason: str = "",
+        request: Any = None,
+        store_result: bool = True,
+        state: str = states.REVOKED,
+    ) -> None:
+        """Record that an attempt was revoked."""
+        exc = exceptions.TaskRevokedError(reason)
+        if store_result:
+            self.store_result(task_id, exc, state, request=request)
+        if request and request.chord and not getattr(request, "job_fenced", False):
+            self.on_chord_part_return(request, state, exc)
 
     def pass_on(self, job_id: str) -> None:
         """Tell chords, chains and errbacks of an outcome that Celery did not write (cancelled, given up, expired)."""
@@ -128,13 +150,20 @@ class JobBackend(BaseBackend):
                 service.cancel_offspring(job_id)
         if request.chord:
             self.on_chord_part_return(request, row["state"], exc)
-        self._fail_chain(message.get("chain"), exc)
+        self._fail_chain(message.get("chain"), exc, after=job_id)
         if request.errbacks:
             self._call_task_errbacks(request, exc, None)
 
-    def _fail_chain(self, chain: Any, exc: Any, *args: Any, **kwargs: Any) -> None:
-        """Fail the later steps of a chain, as Celery does; those that were revoked have ended already."""
-        left = [step for step in chain or () if not self._has_ended((step.get("options") or {}).get("task_id"))]
+    def _fail_chain(self, chain: Any, exc: Any, *args: Any, after: str | None = None, **kwargs: Any) -> None:
+        """Fail the later steps of a chain, as Celery does, as long as the job they come `after` has ended.
+
+        Somebody may have started it again meanwhile; then they wait for it again.
+        """
+        left = [
+            {**step, "options": {**(step.get("options") or {}), "job_after": after}}
+            for step in chain or ()
+            if not self._has_ended((step.get("options") or {}).get("task_id"))
+        ]
         super()._fail_chain(left, exc, *args, **kwargs)
 
     def _has_ended(self, job_id: str | None) -> bool:
@@ -176,6 +205,8 @@ class JobBackend(BaseBackend):
             return result
         if not moved:
             self._count_refusal(task_id, state)
+            if about is not None and guarded_attempt(about) is not None:
+                about.job_fenced = True
         elif self._second is not None:
             self._store_in(self._second, task_id, result, state, traceback, request)
         return result
@@ -213,13 +244,14 @@ class JobBackend(BaseBackend):
             text = getattr(about, "job_result", None) or codec.dumps(
                 self.prepare_value(result), "the result", self._flask_app.config["JOB_RESULT_LIMIT"]
             )
-        attempt = attempt or _current_attempt(connection, job_id)
-        children = self._children(about)
-
-        def succeed() -> bool:
-            return transitions.succeed(connection, job_id, attempt, result=text, children=children, now=utcnow())
-
-        return succeed() or (take_again(connection, about) and succeed())
+        return transitions.succeed(
+            connection,
+            job_id,
+            attempt or _current_attempt(connection, job_id),
+            result=text,
+            children=self._children(about),
+            now=utcnow(),
+        )
 
     def _end_badly(
         self,
@@ -237,8 +269,9 @@ class JobBackend(BaseBackend):
             state, exc, traceback = State.REVOKED, exceptions.TaskRevokedError("cancelled"), None
         fault = self.fault_of(exc, traceback)
         children = self._children(about)
+        after = getattr(about, "job_after", None)
         if transitions.end_badly(
-            connection, job_id, attempt, state=state, error=fault, children=children, now=utcnow()
+            connection, job_id, attempt, state=state, error=fault, children=children, after=after, now=utcnow()
         ):
             if state == State.REVOKED:
                 with app_context(self._flask_app):

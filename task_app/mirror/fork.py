@@ -46,7 +46,7 @@ class ForkGate:
     def protect(self, app: Flask) -> None:
         """Guard the engines of this app at every fork of this process from now on."""
         runtime: JobRuntime = app.extensions["jobs"]
-        runtime.marks.later = False  # its thread would not enter the gate
+        runtime.marks.at_once()  # its thread would not enter the gate
         with app.app_context():
             self._engines += [runtime.engine, *db.engines.values()]
         if hasattr(os, "register_at_fork") and not self._protects:

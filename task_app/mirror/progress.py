@@ -14,7 +14,6 @@ from ..jobs import queries, transitions
 from ..jobs.runtime import JobRuntime
 from ..jobs.states import State
 from . import codec
-from .claim import take_again
 from .patience import insist, is_outage
 from .request import attempt_of
 
@@ -53,13 +52,12 @@ def _reporter() -> "Reporter | None":
 class Reporter:
     """The progress of one attempt: what was reported last, and when it was written."""
 
-    def __init__(self, request: Any, app: Flask) -> None:
+    def __init__(self, job_id: str, attempt: int, app: Flask) -> None:
         runtime: JobRuntime = app.extensions["jobs"]
         self._engine = runtime.engine
         self._interval: float = app.config["PROGRESS_INTERVAL"]
-        self._request = request
-        self._job_id: str = request.id
-        self._attempt = attempt_of(request)
+        self._job_id = job_id
+        self._attempt = attempt
         self._lock = threading.Lock()
         self._pending: dict[str, Any] | None = None
         self._timer: threading.Timer | None = None
@@ -70,7 +68,7 @@ class Reporter:
     @classmethod
     def for_request(cls, request: Any, app: Flask) -> Self:
         """Make the reporter of a running request and leave it there for `report_progress`."""
-        reporter = cls(request, app)
+        reporter = cls(request.id, attempt_of(request), app)
         request.reporter = reporter
         return reporter
 
@@ -156,11 +154,7 @@ class Reporter:
 
     def _store(self, meta: str) -> bool:
         with self._engine.connect() as connection:
-
-            def report() -> bool:
-                return transitions.report(connection, self._job_id, self._attempt, state=State.PROGRESS, meta=meta)
-
-            return report() or (take_again(connection, self._request) and report())
+            return transitions.report(connection, self._job_id, self._attempt, state=State.PROGRESS, meta=meta)
 
 
 def _text(meta: dict[str, Any]) -> str:

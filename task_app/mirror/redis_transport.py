@@ -9,12 +9,13 @@ of what a worker's main process did, and bring messages back after an hour, to j
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from kombu.transport import virtual
 from kombu.transport.redis import Channel, Transport
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from .intake import bell_of
@@ -30,6 +31,11 @@ class MemoryQoS(virtual.QoS):
     they are gone; their jobs are found by the rescuer (`LOST_MESSAGE_AFTER`).
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        # Not once more when the interpreter ends: a lost connection's messages are somebody else's by then.
+        self._on_collect.cancel()
+
     def restore_unacked(self) -> list[Any]:
         """Put back what was not acknowledged, in one round trip."""
         self._flush()  # type: ignore[no-untyped-call]
@@ -37,13 +43,13 @@ class MemoryQoS(virtual.QoS):
         self._delivered.clear()
         try:
             self._put_back(messages)
-        except self.channel.connection_errors as error:
+        except (RedisError, OSError) as error:
             logger.warning("%d messages could not be put back, their jobs will be found: %s", len(messages), error)
         return []
 
-    def _put_back(self, messages: Iterable[Any]) -> None:
+    def _put_back(self, messages: Sequence[Any]) -> None:
         with self.channel.conn_or_acquire() as client, client.pipeline() as pipe:
-            for message in messages:
+            for message in reversed(messages):  # each goes before those that are there
                 payload, came_by = message._raw, message.delivery_info
                 if bell := bell_of(message.headers or {}):
                     payload["properties"]["priority"] = HIGHEST_PRIORITY - bell.priority  # as on the wire

@@ -18,12 +18,10 @@ from ..context import app_context
 from ..errors import JobCancelled
 from ..jobs import service
 from ..jobs.ids import new_id
-from ..jobs.runtime import runtime
 from ..jobs.service import Taken
 from ..jobs.states import State
 from ..jobs.submission import Submission
 from . import codec
-from .claim import take_again
 from .patience import insist
 from .request import attempt_of, is_limit, line_of
 
@@ -100,11 +98,7 @@ def _requeue(celery: Celery, running: Any, submission: Submission) -> None:
     def move() -> bool:
         nonlocal tries
         tries += 1
-        if service.requeue(running.id, attempt, submission, error=error, line=line):
-            return True
-        with runtime().engine.connect() as connection:
-            taken = take_again(connection, running)
-        return (taken and service.requeue(running.id, attempt, submission, error=error, line=line)) or (
+        return service.requeue(running.id, attempt, submission, error=error, line=line) or (
             # An earlier try may have been committed although this process saw an error.
             tries > 1 and service.waits_for_attempt(running.id, attempt + 1)
         )
@@ -116,8 +110,10 @@ def _requeue(celery: Celery, running: Any, submission: Submission) -> None:
 def _submit_from(running: Any, submission: Submission, followers: list[Submission]) -> str:
     """Accept what a running job sends. With an id from the start, trying again makes no second job."""
     known = replace(submission, id=submission.id or new_id())
+    sender = (running.id, attempt_of(running))
     return insist(
-        lambda: service.submit(known, followers=followers, taken=Taken.KEEP).id, f"what job {running.id} sends"
+        lambda: service.submit(known, followers=followers, taken=Taken.KEEP, sender=sender).id,
+        f"what job {running.id} sends",
     )
 
 

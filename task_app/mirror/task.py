@@ -18,10 +18,9 @@ from ..errors import JobCancelled, JobNotFound
 from ..jobs import faults, queries, transitions, workers
 from ..jobs.ids import new_id
 from ..jobs.runtime import JobRuntime, utcnow
-from ..jobs.service import give_up_attempt, replacing
+from ..jobs.service import give_up_attempt, replacement_sent, wait_for_replacement
 from ..jobs.states import State, is_running, is_waiting
 from . import adopt, arguments, codec, identity
-from .claim import take
 from .patience import insist
 from .progress import Reporter
 from .request import attempt_of, line_of
@@ -122,17 +121,14 @@ class JobTask(celery.Task):
         request = self.request
         if request.is_eager:
             return super().on_replace(sig)
-        try:
-            line = line_of(request, "REPLACED", None)
-            with app_context(self.flask_app), replacing(request.id, attempt_of(request), line):
-                request.blocked = True
-                sig.delay()
-        except JobCancelled:
-            raise
-        except Exception:
-            # The row has moved on to the next attempt already; the failure is that one's.
-            request.job_attempt = attempt_of(request) + 1
-            raise
+        attempt, line = attempt_of(request), line_of(request, "REPLACED", None)
+        with app_context(self.flask_app):
+            if not insist(lambda: wait_for_replacement(request.id, attempt, line), f"the replacement of {request.id}"):
+                raise JobCancelled(f"attempt {attempt} of {request.id} was cancelled or given up")
+            # The row has moved on to the next attempt; whatever goes wrong now is that one's.
+            request.job_attempt, request.blocked = attempt + 1, True
+            sig.delay()
+            insist(lambda: replacement_sent(request.id, attempt + 1), f"the alarm of {request.id}")
         raise Ignore("Replaced by new task")
 
     @contextmanager
@@ -189,10 +185,12 @@ class JobTask(celery.Task):
         request.claimed = True
 
     def _claim(self, engine: Engine, request: Any) -> None:
-        job_id, attempt = request.id, attempt_of(request)
+        job_id, attempt, now = request.id, attempt_of(request), request.started_at
         with engine.connect() as connection:
             for _ in range(2):
-                if take(connection, request):
+                if transitions.claim(
+                    connection, job_id, attempt, worker=request.hostname, worker_id=identity.worker_id(), now=now
+                ):
                     return
                 found = queries.row(connection, job_id, "state", "attempt", "worker_id", "started_at")
                 if found is not None:

@@ -128,10 +128,13 @@ def sleep(seconds: float) -> str:
 
 @shared_task(name="probe.until_told", bind=True)
 def until_told(self: Any, path: str) -> int:
-    """Go on until the test writes the file of this attempt, whose number it returns."""
+    """Go on until the test writes the file of this attempt; raise what is in it, or return the attempt's number."""
     attempt = attempt_of(self.request)
-    while not Path(f"{path}-{attempt}").exists():
+    told = Path(f"{path}-{attempt}")
+    while not told.exists():
         time.sleep(0.02)
+    if reason := told.read_text():
+        raise ValueError(reason)
     return attempt
 
 

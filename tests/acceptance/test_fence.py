@@ -8,6 +8,7 @@ import pytest
 from kombu import Connection
 
 from task_app.jobs import publishing, service
+from task_app.jobs.states import WaitReason
 
 from .stack import Stack, running, until
 from .test_dispatch import EACH_PAIR
@@ -47,26 +48,33 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing(tmp_path: Path, datab
         assert {stack.until_ended(stack.task("add").delay(n, n).id).state for n in range(6)} == {"SUCCESS"}
 
 
-def test_a_late_success_leaves_the_next_attempt_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("reason", "outcome"), [("", "SUCCESS"), ("too late", "FAILURE")])
+def test_a_late_outcome_leaves_the_next_attempt_and_its_chain_alone(tmp_path: Path, reason: str, outcome: str) -> None:
     told = tmp_path / "told"
     soon = {"FLASK_WORKER_TIMEOUT": "3", "FLASK_HEARTBEAT_INTERVAL": "0.25"}
     with running(tmp_path, "postgresql", "redis", **soon) as stack:
         sleeper = stack.start_worker(concurrency=1)
-        result = stack.task("probe.until_told").delay(str(told))
-        stack.until_state(result.id, "STARTED")
+        last = (stack.task("probe.until_told").s(str(told)) | stack.task("add").s(10)).delay()
+        first = last.parent
+        stack.until_state(first.id, "STARTED")
         stack.freeze(sleeper)
         stack.start_worker(name="w2", concurrency=1)
-        until(lambda: stack.is_running(result.id, attempt=2), "attempt 2")
-        Path(f"{told}-1").touch()
+        until(lambda: stack.is_running(first.id, attempt=2), "attempt 2")
+        (tmp_path / "new").write_text(reason)
+        (tmp_path / "new").rename(f"{told}-1")
         stack.thaw(sleeper)
         # Attempt 1 comes to its end now, while attempt 2 still runs: the state alone would let its outcome in.
-        until(lambda: refused(stack) or stack.job(result.id).finished_at, "attempt 1 to write its outcome")
-        assert (refused(stack), stack.is_running(result.id, attempt=2)) == (1, True)
-        assert f"refused SUCCESS for job {result.id}: that attempt is over" in stack.output()
+        until(lambda: refused(stack) or stack.job(first.id).finished_at, "attempt 1 to write its outcome")
+        assert (refused(stack), stack.is_running(first.id, attempt=2)) == (1, True)
+        assert f"refused {outcome} for job {first.id}: that attempt is over" in stack.output()
+        # When its worker holds it no more, attempt 1 has done all it would.
+        until(lambda: not [one for one in stack.workers() if one.pid == sleeper.pid and one.running], "its end")
+        assert (stack.job(last.id).state, stack.job(last.id).blocked_by) == ("PENDING", WaitReason.CHAIN)
         Path(f"{told}-2").touch()
-        job = stack.until_ended(result.id)
+        job = stack.until_ended(first.id)
         assert (job.state, job.attempt, job.result) == ("SUCCESS", 2, 2)
         assert [entry["state"] for entry in job.history] == ["LOST", "SUCCESS"] and refused(stack) == 1
+        assert stack.until_ended(last.id).result == 12
 
 
 def test_a_message_for_an_old_attempt_is_stale(tmp_path: Path) -> None:

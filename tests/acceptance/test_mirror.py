@@ -257,8 +257,8 @@ def test_a_retried_step_takes_up_the_rest_of_its_chain(pair: Stack) -> None:
 
 def test_a_retried_part_takes_up_the_body_of_its_chord(pair: Stack) -> None:
     add, total = pair.task("add"), pair.task("probe.total")
-    sent = chord([add.s(1, 1), add.s(1, "one")], total.s()).delay()
-    body, part = sent.id, sent.parent.results[1].id
+    sent = chord([add.s(1, 1), add.s(1, "one") | add.s(0)], total.s()).delay()
+    body, part = sent.id, sent.parent.results[1].parent.id
     assert [pair.until_ended(job_id).state for job_id in (part, body)] == ["FAILURE"] * 2
     with pair.app.app_context():
         with pytest.raises(InputMissing, match="retry the parts of its chord"):

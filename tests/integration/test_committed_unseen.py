@@ -52,45 +52,7 @@ def test_a_write_that_was_committed_unseen_is_recognised(
     assert "that attempt is over" not in caplog.text and "dropped a message" not in caplog.text
 
 
-@contextmanager
-def claims_forgotten() -> Iterator[None]:
-    """Undo each first claim after its commit, as a PostgreSQL does that crashes before it has flushed it."""
-    forgotten = 0
-
-    def forget(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
-        nonlocal forgotten
-        if statement.startswith("UPDATE job") and not forgotten:
-            forgotten += 1
-            with engine.connect() as another:
-                another.execute(
-                    text("UPDATE job SET state = 'PENDING', worker = NULL, worker_id = NULL, started_at = NULL")
-                )
-
-    engine = runtime().engine
-    event.listen(engine, "after_cursor_execute", forget)
-    try:
-        yield
-    finally:
-        event.remove(engine, "after_cursor_execute", forget)
-    assert forgotten
-
-
-@pytest.mark.parametrize(
-    ("task", "args", "state"),
-    [("add", "[1, 2]", "SUCCESS"), ("flaky", "[1]", "RETRY"), ("process", "[2, 0]", "SUCCESS")],
-)
-def test_a_claim_that_the_database_forgot_is_made_again(
-    app: Flask, caplog: pytest.LogCaptureFixture, task: str, args: str, state: str
-) -> None:
-    with app.app_context():
-        job_id = service.submit(Submission(task=task, args=args)).id
-        with claims_forgotten():
-            job = run_attempt(app, job_id)
-    assert job.state == state
-    assert "that attempt is over" not in caplog.text and "Cancelled" not in caplog.text
-
-
-def test_postgresql_flushes_claims_later_and_outcomes_at_once(every_database: Flask) -> None:
+def test_postgresql_flushes_marks_later_and_claims_at_once(every_database: Flask) -> None:
     with every_database.app_context():
         engine = runtime().engine
         if engine.dialect.name != "postgresql":
@@ -98,8 +60,8 @@ def test_postgresql_flushes_claims_later_and_outcomes_at_once(every_database: Fl
         job_id = service.submit(Submission(task="add", args="[1, 2]")).id
         now = datetime.now(UTC)
         with transaction(engine) as connection:
-            assert transitions.claim(connection, job_id, 1, worker="w@h", worker_id="life-1", now=now)
+            assert transitions.mark_published(connection, job_id, 1, now)
             assert connection.execute(text("SHOW synchronous_commit")).scalar() == "off"
         with transaction(engine) as connection:
-            assert transitions.succeed(connection, job_id, 1, result="3", children=None, now=now)
+            assert transitions.claim(connection, job_id, 1, worker="w@h", worker_id="life-1", now=now)
             assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"

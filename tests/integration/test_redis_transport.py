@@ -54,6 +54,26 @@ def test_what_was_not_acknowledged_goes_back_where_it_was(place: tuple[str, str]
     assert messages(client, name) == {name: 1, f"{name}:7": 1}
 
 
+def test_what_goes_back_keeps_its_order(place: tuple[str, str]) -> None:
+    url, name = place
+    queue = Queue(name, routing_key=name)
+    with connection_of(url) as sender:
+        for number in range(4):
+            sender.Producer().publish({"number": number}, routing_key=name, declare=[queue])
+    assert [numbers_taken(url, queue, 3), numbers_taken(url, queue, 4)] == [[0, 1, 2], [0, 1, 2, 3]]
+
+
+def numbers_taken(url: str, queue: Queue, number: int) -> list[int]:
+    """Take so many messages and acknowledge none."""
+    taken: list[int] = []
+    note = [lambda body, message: taken.append(body["number"])]
+    with connection_of(url) as connection, connection.Consumer(queue, callbacks=note) as consumer:
+        consumer.qos(prefetch_count=number)
+        while len(taken) < number:
+            connection.drain_events(timeout=5)
+    return taken
+
+
 def test_nothing_is_kept_beside_the_queue(place: tuple[str, str]) -> None:
     url, name = place
     queue, client = Queue(name, routing_key=name), Redis.from_url(url, decode_responses=True)

@@ -87,11 +87,11 @@ def test_a_submit_survives_the_broker(publisher: Recorder) -> None:
 
 
 def test_a_submit_costs_one_statement_and_a_share_in_another(publisher: Recorder) -> None:
-    statements: list[tuple[str, bool]] = []
-    event.listen(runtime().engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[-1])))
+    statements: list[str] = []
+    event.listen(runtime().engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     jobs = [service.submit(Submission(task="add")) for _ in range(3)]
     runtime().marks.write()
-    inserts = [statement for statement, _ in statements if statement.startswith("INSERT")]
+    inserts = [statement for statement in statements if statement.startswith("INSERT")]
     assert len(inserts) == len(jobs) == 3
     assert all(service.get(job.id).waiting_for(utcnow()) == "worker" for job in jobs)
 
@@ -102,6 +102,18 @@ def test_marks_are_written_by_themselves(publisher: Recorder) -> None:
     assert any((job.id, 1) in marks for job in jobs)
     until(lambda: not any((job.id, 1) in marks for job in jobs), "all marks")
     assert all(service.get(job.id).published_at is not None for job in jobs)
+
+
+def test_marks_need_no_thread(publisher: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(timer: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Timer, "start", no_thread)
+    first = service.submit(Submission(task="add"))
+    monkeypatch.undo()
+    assert service.get(first.id).published_at is not None
+    second = service.submit(Submission(task="add"))
+    until(lambda: service.get(second.id).published_at, "the mark of a later job")
 
 
 def test_a_due_time_is_left_to_the_dispatcher(publisher: Recorder) -> None:
@@ -281,8 +293,10 @@ def test_what_a_gone_worker_held_is_found(publisher: Recorder) -> None:
 def test_a_replaced_job_waits_and_is_taken_over(publisher: Recorder) -> None:
     job_id = service.submit(Submission(task="first")).id
     claim(job_id)
-    with service.replacing(job_id, 1, "{}\n"):
-        assert service.get(job_id).waiting_for(utcnow()) == "replacement"
+    for _ in range(2):  # the second time as after an answer that did not come
+        assert service.wait_for_replacement(job_id, 1, "{}\n")
+    assert service.get(job_id).waiting_for(utcnow()) == "replacement"
+    service.replacement_sent(job_id, 2)
     assert publishing.dispatch(200) == 0
     job = service.submit(Submission(task="second", args="[7]", id=job_id), taken=Taken.SAME)
     assert (job.task, job.args, job.attempt) == ("second", [7], 2)
@@ -292,8 +306,8 @@ def test_a_replaced_job_waits_and_is_taken_over(publisher: Recorder) -> None:
 def test_a_crash_while_replacing_runs_the_task_again(publisher: Recorder) -> None:
     job_id = service.submit(Submission(task="first")).id
     claim(job_id)
-    with pytest.raises(RuntimeError), service.replacing(job_id, 1, "{}\n"):
-        raise RuntimeError("the process dies here")
+    assert service.wait_for_replacement(job_id, 1, "{}\n")
+    # The process dies here.
     _ring(job_id)
     assert publishing.dispatch(200) == 1
     assert claim(job_id, 2)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Update
 from sqlalchemy.exc import IntegrityError
 
 from task_app.jobs import faults, queries, transitions
-from task_app.jobs.states import State, is_final
+from task_app.jobs.states import State, WaitReason, is_final
 from task_app.jobs.view import JobView
 
 from ..factories import insert_job, job_row
@@ -125,6 +125,38 @@ def test_a_cancelled_running_job_refuses_reports_and_may_still_end(connection: C
     assert transitions.cancel_running(connection, job_id, now=NOW)
     assert not transitions.report(connection, job_id, 1, state="PROGRESS", meta="{}")
     assert succeed(connection, job_id)
+
+
+def blocked(connection: Connection) -> tuple[str, str]:
+    """Make a claimed job and one that waits for it as the next step of its chain."""
+    before = insert_job(connection)
+    assert claim(connection, before)
+    return before, insert_job(connection, parent_id=before, blocked_by=WaitReason.CHAIN, dispatch_at=None)
+
+
+def test_only_the_current_attempt_goes_on_with_its_chain(connection: Connection) -> None:
+    before, step = blocked(connection)
+    values = job_row(id=step)
+
+    def go_on(attempt: int) -> bool:
+        return transitions.unblock(connection, step, values=values, wake_at=NOW, by=(before, attempt))
+
+    assert rescue(connection, before)
+    assert not go_on(1) and not go_on(2), "the one is over, the other has not begun"
+    assert claim(connection, before, 2)
+    assert not go_on(1) and go_on(2)
+    assert view(connection, step).blocked_by is None
+
+
+def test_what_follows_ends_only_after_what_it_waits_for(connection: Connection) -> None:
+    before, step = blocked(connection)
+    moves: tuple[Callable[[], bool], ...] = (
+        lambda: transitions.end_badly(connection, step, None, state=State.FAILURE, error=ERROR, after=before, now=NOW),
+        lambda: transitions.end_blocked(connection, step, state=State.FAILURE, error=ERROR, after=before, now=NOW),
+    )
+    assert not any(move() for move in moves)
+    assert fail(connection, before)
+    assert [move() for move in moves] == [True, False]
 
 
 def test_history_grows_by_lines_and_stays_bounded(connection: Connection) -> None:
