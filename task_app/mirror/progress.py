@@ -11,6 +11,7 @@ from flask import Flask
 
 from ..errors import JobCancelled, SessionHoldsLock
 from ..jobs import queries, transitions
+from ..jobs.on_commit import refuse_if_session_writes
 from ..jobs.runtime import JobRuntime
 from ..jobs.states import State
 from . import codec
@@ -59,6 +60,9 @@ class Reporter:
         self._job_id = job_id
         self._attempt = attempt
         self._lock = threading.Lock()
+        #: Held while a value is on its way to the table, so that an older one can't come after a newer.
+        self._storing = threading.Lock()
+        self._reports = 0
         self._pending: dict[str, Any] | None = None
         self._timer: threading.Timer | None = None
         self._written_at = -float("inf")
@@ -78,24 +82,26 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Write what is still pending, so that the outcome never hides a report."""
+        """Write what is still pending, and wait for what is on its way: the outcome must not hide a report."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
             self._write()
+        with suppress(SessionHoldsLock):
+            refuse_if_session_writes()  # else the other thread would wait for this one
+            with self._storing:
+                pass
 
     def report(self, meta: dict[str, Any]) -> None:
         """Take a report; write it now if the last write is old enough, else when it will be."""
         with self._lock:
             if not self._cancelled:
-                self._pending = meta
+                self._pending, self._reports = meta, self._reports + 1
                 wait = self._written_at + self._interval - time.monotonic()
                 if wait <= 0:
                     self._write()
                 elif self._timer is None:
-                    self._timer = threading.Timer(wait, self._write_late)
-                    self._timer.daemon = True
-                    self._timer.start()
+                    self._write_in(wait)
         self._raise_if_cancelled()
 
     def look(self) -> None:
@@ -122,24 +128,37 @@ class Reporter:
             and found["finished_at"] is None
         )
 
+    def _write_in(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._write_late)
+        self._timer.daemon = True
+        self._timer.start()
+
     def _write_late(self) -> None:
-        """Write from the timer's thread, once and without the lock: the task may hold what this waits for (SQLite)."""
+        """Write from the timer's thread, without the first lock: the task may hold what this waits for (SQLite)."""
         with self._lock:
             self._timer = None
-            pending, self._pending = self._pending, None
-        if pending is None:
-            return
+            if self._pending is None:
+                return
+            if not self._storing.acquire(blocking=False):
+                self._write_in(self._interval)  # the last one is still on its way
+                return
+            pending, self._pending, reports = self._pending, None, self._reports
+        away = False
         try:
             self._cancelled = not self._store(_text(pending))
             self._written_at = time.monotonic()
         except Exception as error:
             if not is_outage(error):
                 raise
-            self._put_back(pending)
+            away = True
+        finally:
+            self._storing.release()
+        if away:
+            self._put_back(pending, reports)
 
-    def _put_back(self, meta: dict[str, Any]) -> None:
+    def _put_back(self, meta: dict[str, Any], reports: int) -> None:
         with self._lock:
-            if self._pending is None:  # else the task has reported again meanwhile
+            if self._reports == reports:  # else the task has reported again meanwhile
                 self._pending = meta
 
     def _write(self) -> None:
@@ -148,7 +167,9 @@ class Reporter:
             return
         meta = _text(self._pending)
         with suppress(SessionHoldsLock):
-            self._cancelled = not insist(lambda: self._store(meta), f"the progress of {self._job_id}")
+            refuse_if_session_writes()
+            with self._storing:
+                self._cancelled = not insist(lambda: self._store(meta), f"the progress of {self._job_id}")
             self._pending = None
             self._written_at = time.monotonic()
 
