@@ -1,0 +1,147 @@
+"""On a table with a past, every statement of the service finds its rows by an index.
+
+Each is run as the service runs it, and PostgreSQL is asked how it would: no plan may read the job table from one end to
+the other, however long it grows.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask_migrate import upgrade
+from sqlalchemy import Connection, Engine, event, text
+
+from task_app import create_app
+from task_app.jobs import faults, groups, queries, transitions
+from task_app.jobs.queries import Filter
+from task_app.jobs.runtime import JobRuntime
+from task_app.jobs.states import State, WaitReason
+
+from .. import services
+from ..conftest import dispose, settings_for
+from ..factories import job_row
+
+NOW = datetime.now(UTC)
+PAST = 30_000
+ERROR = faults.fault("ValueError", "builtins", ["no"], "no")
+LINE = '{"attempt": 1}\n'
+#: The job that single moves are tried on: of the right state for none, so that nothing changes.
+ONE = "0198-nobody"
+
+
+def past(number: int) -> dict[str, Any]:
+    """Make one of many ended jobs: all states, tasks, queues and workers, over a year."""
+    ended = NOW - timedelta(minutes=17 * number)
+    state = (State.SUCCESS, State.SUCCESS, State.SUCCESS, State.FAILURE, State.REVOKED)[number % 5]
+    common = number % 50 == 0
+    return job_row(
+        state=state,
+        task=f"task.{number % 40}",
+        queue=f"queue-{number % 6}",
+        created_at=ended - timedelta(seconds=3),
+        dispatch_at=None,
+        published_at=ended - timedelta(seconds=2),
+        started_at=ended - timedelta(seconds=1),
+        finished_at=ended,
+        worker=f"w{number % 9}@host",
+        worker_id=f"life-{number % 300}",
+        group_id=f"group-{number // 100}" if common else None,
+        parent_id=f"parent-{number // 100}" if common else None,
+        tags=json.dumps(["red", f"batch-{number // 1000}"]) if common else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A PostgreSQL database of its own, with a year behind it and a hundred jobs to do."""
+    folder = tmp_path_factory.mktemp("plans")
+    with services.fresh_database("postgresql", folder) as url:
+        app = create_app(settings_for(folder, SQLALCHEMY_DATABASE_URI=url))
+        with app.app_context():
+            upgrade()
+        here: JobRuntime = app.extensions["jobs"]
+        with here.engine.connect() as connection:
+            transitions.insert_jobs(connection, [past(number) for number in range(PAST)])
+            transitions.insert_jobs(connection, [job_row(dispatch_at=NOW - timedelta(seconds=n)) for n in range(100)])
+            connection.execute(text("ANALYZE job, job_tag, job_group, worker"))
+        yield here.engine
+        dispose(app)
+
+
+Do = Callable[[Connection], Any]
+
+READS: dict[str, Do] = {
+    "one": lambda c: queries.get(c, ONE),
+    "versions": lambda c: queries.versions(c, [ONE, "another"]),
+    "the newest": lambda c: queries.page(c, Filter(), limit=50),
+    "a later page": lambda c: queries.page(c, Filter(), limit=50, after=(NOW - timedelta(days=100), ONE)),
+    "by status": lambda c: queries.page(c, Filter(status="FAILURE"), limit=50),
+    "by a status that few have": lambda c: queries.page(c, Filter(status="STARTED"), limit=50),
+    "by task": lambda c: queries.page(c, Filter(task="task.7"), limit=50),
+    "by queue": lambda c: queries.page(c, Filter(queue="queue-3"), limit=50),
+    "by worker": lambda c: queries.page(c, Filter(worker="w3@host"), limit=50),
+    "by tag": lambda c: queries.page(c, Filter(tag="red"), limit=50),
+    "by day": lambda c: queries.page(
+        c, Filter(created_after=NOW - timedelta(days=90), created_before=NOW - timedelta(days=89)), limit=50
+    ),
+    "results": lambda c: list(queries.metas(c, [ONE])),
+    "a chord's parts": lambda c: queries.group_is_complete(c, "group-7", 3),
+    "a chord's message": lambda c: queries.message_of_a_part(c, "group-7"),
+    "chords to join": lambda c: queries.unjoined_groups(c, 100),
+    "what follows": lambda c: queries.waiting_children(c, ["parent-7"]),
+    "orphaned steps": lambda c: queries.orphaned_steps(c, NOW, 100),
+    "waiting bodies": lambda c: queries.bodies_waiting(c, NOW - timedelta(days=9), NOW, 100),
+    "expired": lambda c: queries.expired(c, NOW, 100),
+    "anything due": lambda c: queries.anything_due(c, NOW),
+    "due": lambda c: queries.due(c, NOW, 200),
+    "held by the dead": lambda c: queries.held_by(c, ["life-7", "life-8"], 100),
+    "held by nobody": lambda c: queries.held_by_nobody(c, NOW, 100),
+    "to cancel": lambda c: queries.cancel_requests(c, "life-7"),
+    "queues with published jobs": queries.queues_with_published,
+    "published and unclaimed": lambda c: queries.published_before(c, NOW, "queue-3", 500),
+    "prunable": lambda c: queries.prunable(c, "SUCCESS", NOW - timedelta(days=300), limit=500),
+    "prunable failures": lambda c: queries.prunable(
+        c, "FAILURE", NOW - timedelta(days=300), keep_newest=1000, limit=500
+    ),
+}
+MOVES: dict[str, Do] = {
+    "claim": lambda c: transitions.claim(c, ONE, 1, worker="w@h", worker_id="life-1", now=NOW),
+    "report": lambda c: transitions.report(c, ONE, 1, state="PROGRESS", meta="{}"),
+    "succeed": lambda c: transitions.succeed(c, ONE, 1, result="3", children=None, now=NOW),
+    "fail": lambda c: transitions.end_badly(c, ONE, 1, state=State.FAILURE, error=ERROR, now=NOW),
+    "fail what follows": lambda c: transitions.end_badly(
+        c, ONE, None, state=State.FAILURE, error=ERROR, after="before", now=NOW
+    ),
+    "rescue": lambda c: transitions.rescue(c, ONE, 1, error=ERROR, line=LINE, wake_at=NOW),
+    "go on": lambda c: transitions.unblock(c, ONE, values=job_row(), wake_at=NOW, by=("before", 1)),
+    "wait again": lambda c: transitions.await_again(c, ONE, 1, reason=WaitReason.CHAIN),
+    "mark": lambda c: transitions.mark_published(c, ONE, 1, NOW),
+    "publish again": lambda c: transitions.publish_again(c, ONE, 1, NOW),
+    "cancel": lambda c: transitions.cancel_waiting(c, ONE, error=ERROR, now=NOW),
+    "cancel running": lambda c: transitions.cancel_running(c, ONE, now=NOW),
+    "delete": lambda c: transitions.delete_ended(c, ONE),
+    "delete many": lambda c: transitions.delete_many_ended(c, [ONE, "another"]),
+    "prune groups": lambda c: groups.prune(c, NOW - timedelta(days=30), 500),
+}
+
+
+@pytest.mark.parametrize("name", [*READS, *MOVES])
+def test_no_statement_reads_the_whole_table(engine: Engine, name: str) -> None:
+    plans: list[str] = []
+
+    def explain(connection: Connection, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
+        with connection.connection.driver_connection.cursor() as asking:  # type: ignore[union-attr]
+            asking.execute(f"EXPLAIN {statement}", parameters)
+            plans.append("\n".join(line for (line,) in asking.fetchall()))
+
+    event.listen(engine, "before_cursor_execute", explain)
+    try:
+        with engine.connect() as connection:
+            (READS | MOVES)[name](connection)
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
+    assert plans
+    for plan in plans:
+        assert "Seq Scan on job " not in plan and "Seq Scan on job_tag" not in plan, plan
