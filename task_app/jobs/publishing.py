@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import BrokerUnavailable, MessageRefused, Unpublishable
 from . import faults, queries, transitions
 from .database import transaction
+from .outcome import tell_who_waits
 from .runtime import runtime, utcnow
 from .states import State
 from .submission import Outgoing
@@ -123,7 +124,9 @@ def _fail(job: Outgoing, error: Unpublishable) -> dict[str, Any]:
     now, reason = utcnow(), f"no message can be made of this job: {error}"
     fault = faults.fault("Unpublishable", "task_app.errors", [reason], reason)
     with runtime().engine.connect() as connection:
-        transitions.end_badly(connection, job.id, job.attempt, state=State.FAILURE, error=fault, now=now)
+        moved = transitions.end_badly(connection, job.id, job.attempt, state=State.FAILURE, error=fault, now=now)
+    if moved:
+        tell_who_waits(job.id)
     return {"state": State.FAILURE, "error": json.dumps(fault), "finished_at": now, "dispatch_at": None}
 
 

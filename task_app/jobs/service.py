@@ -20,6 +20,7 @@ from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
 from . import faults, on_commit, queries, transitions
 from .database import transaction
 from .followers import AWAITS, refuse_without_input, revive
+from .outcome import tell_who_waits
 from .publishing import publish, publish_by_id
 from .rows import new_row
 from .runtime import runtime, utcnow
@@ -275,7 +276,7 @@ def cancel(job_id: str, *, running_too: bool = True) -> JobView:
     if job.state == State.REVOKED or job.cancel_requested_at is not None:
         cancel_offspring(job_id)
     if job.state == State.REVOKED:
-        _tell_who_waits(job_id)
+        tell_who_waits(job_id)
     return job
 
 
@@ -294,7 +295,7 @@ def cancel_offspring(job_id: str) -> None:
             family = queries.waiting_children(connection, cancelled) if cancelled else []
     # Afterwards: telling looks for offspring again, and finds none left.
     for child in ended:
-        _tell_who_waits(child)
+        tell_who_waits(child)
 
 
 def _parts_of_its_header(connection: Connection, job_id: str) -> list[str]:
@@ -418,7 +419,7 @@ def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int 
     if state == State.RETRY:
         logger.warning("job %s goes back to waiting: attempt %d was lost: %s", job_id, attempt, reason)
     else:
-        _tell_who_waits(job_id)
+        tell_who_waits(job_id)
     return state
 
 
@@ -461,7 +462,7 @@ def end_expired(limit: int) -> int:
             if transitions.expire(connection, job_id, attempt, error=error, now=utcnow())
         ]
     for job_id in ended:
-        _tell_who_waits(job_id)
+        tell_who_waits(job_id)
     return len(ended)
 
 
@@ -496,7 +497,7 @@ def end_orphans(limit: int, after: datetime = LONG_AGO) -> tuple[int, datetime]:
             body for body in bodies if _end_orphan(connection, body, None, None, "its chord was never sent in full")
         ]
     for job_id in ended:
-        _tell_who_waits(job_id)
+        tell_who_waits(job_id)
     return len(ended), waiting[-1]["created_at"] if len(waiting) == limit else LONG_AGO
 
 
@@ -532,14 +533,3 @@ def _end_orphan(connection: Connection, job_id: str, before: str | None, cause: 
         else faults.fault("ChordError", "celery.exceptions", [reason], reason)
     )
     return transitions.end_blocked(connection, job_id, state=state, error=error, after=before, now=utcnow())
-
-
-def _tell_who_waits(job_id: str) -> None:
-    """Let chords, chains and errbacks learn of an outcome that was not written through Celery."""
-    tell = runtime().after_end
-    if tell is not None:
-        try:
-            tell(job_id)
-        except Exception:
-            # The outcome stands; what hangs on it must not undo the answer to who asked for it.
-            logger.exception("the end of job %s could not be passed on", job_id)

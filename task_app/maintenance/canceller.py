@@ -29,6 +29,7 @@ class Canceller:
         self._grace = timedelta(seconds=app.config["CANCEL_GRACE"])
         self._id = worker_id
         self._worker = worker
+        self._asked_politely: set[str] = set()
 
     def run(self) -> int:
         """Terminate what is to be cancelled; costs a query only while jobs run."""
@@ -37,10 +38,15 @@ class Canceller:
         with runtime().engine.connect() as connection:
             asked = queries.cancel_requests(connection, self._id)
         late = [(job_id, utcnow() - asked_at) for job_id, asked_at in asked if utcnow() - asked_at >= self._grace]
-        for job_id, waited in late:
+        # Once: a task that tidies up after the first signal must not be disturbed by a second.
+        polite = {job_id for job_id, waited in late if waited < 2 * self._grace}
+        blows = [(job_id, "TERM") for job_id in sorted(polite - self._asked_politely)]
+        blows += [(job_id, "KILL") for job_id, _ in late if job_id not in polite]
+        self._asked_politely = polite
+        for job_id, signal in blows:
             # In the worker's own loop: there, no pool process can go on to its next job between the look and the blow.
-            self._worker.consumer.call_soon(self._terminate, job_id, "TERM" if waited < 2 * self._grace else "KILL")
-        return len(late)
+            self._worker.consumer.call_soon(self._terminate, job_id, signal)
+        return len(blows)
 
     def _terminate(self, job_id: str, signal: str) -> None:
         request = state.requests.get(job_id)

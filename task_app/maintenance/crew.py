@@ -1,5 +1,6 @@
 """The services of one process, started and stopped together."""
 
+import time
 from collections.abc import Sequence
 
 from flask import Flask
@@ -10,6 +11,9 @@ from ..jobs.runtime import JobRuntime
 from ..mirror.patience import insist
 from .heartbeat import Heartbeat
 from .runner import Runner, Service
+
+#: Seconds that the services have together to end; with the database away they would wait longer.
+PATIENCE = 5.0
 
 
 class Crew:
@@ -33,6 +37,9 @@ class Crew:
         """Stop every service and say goodbye."""
         for runner in self._runners:
             runner.stop()
+        deadline = time.monotonic() + PATIENCE
+        for runner in self._runners:
+            runner.join(max(0.0, deadline - time.monotonic()))
         runtime: JobRuntime = self._app.extensions["jobs"]
         try:
             with runtime.engine.connect() as connection:

@@ -46,9 +46,12 @@ class Runner:
         """Start running the service, first at once."""
         self._thread.start()
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Let the current run end, and end the thread."""
+    def stop(self) -> None:
+        """Let the current run be the last one."""
         self._stop.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end of the current run, for so many seconds at most."""
         self._thread.join(timeout)
 
     def diary(self) -> dict[str, Any]:

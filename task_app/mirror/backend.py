@@ -145,9 +145,7 @@ class JobBackend(BaseBackend):
             delivery_info={},
         )
         exc = self._exception_of(json.loads(row["error"]))
-        if row["state"] == State.REVOKED:
-            with app_context(self._flask_app):
-                service.cancel_offspring(job_id)
+        self._cancel_offspring(job_id, row["state"])
         if request.chord:
             self.on_chord_part_return(request, row["state"], exc)
         self._fail_chain(message.get("chain"), exc, after=job_id)
@@ -165,6 +163,11 @@ class JobBackend(BaseBackend):
             if not self._has_ended((step.get("options") or {}).get("task_id"))
         ]
         super()._fail_chain(left, exc, *args, **kwargs)
+
+    def _cancel_offspring(self, job_id: str, state: str) -> None:
+        if state == State.REVOKED:
+            with app_context(self._flask_app):
+                service.cancel_offspring(job_id)
 
     def _has_ended(self, job_id: str | None) -> bool:
         with self._engine.connect() as connection:
@@ -192,9 +195,12 @@ class JobBackend(BaseBackend):
             nonlocal tries
             tries += 1
             # A write may have been committed although this process saw an error.
-            return self._move(task_id, result, state, traceback, about, request, ignored) or (
-                tries > 1 and self._is_so(task_id, state, about)
-            )
+            if self._move(task_id, result, state, traceback, about, request, ignored):
+                return True
+            if tries == 1 or not self._is_so(task_id, state, about):
+                return False
+            self._cancel_offspring(task_id, state)  # the try that was committed unseen has not come to it
+            return True
 
         try:
             moved = insist(write, f"{state} of {task_id}")
@@ -273,9 +279,7 @@ class JobBackend(BaseBackend):
         if transitions.end_badly(
             connection, job_id, attempt, state=state, error=fault, children=children, after=after, now=utcnow()
         ):
-            if state == State.REVOKED:
-                with app_context(self._flask_app):
-                    service.cancel_offspring(job_id)
+            self._cancel_offspring(job_id, state)
             return True
         if queries.row(connection, job_id, "id") is not None:
             return False
