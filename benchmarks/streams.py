@@ -96,6 +96,7 @@ def _memory(place: Arena, port: int) -> float:
 def _statements(connection: Any) -> float:
     """Count the commits and rollbacks of the database for three seconds: in autocommit, one a statement."""
     count = text("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
+    time.sleep(12)  # sessions that are idle report what they did before after ten seconds
     before, begin = connection.execute(count).scalar_one(), time.monotonic()
     time.sleep(3)
     after = connection.execute(count).scalar_one()
