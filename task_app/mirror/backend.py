@@ -492,8 +492,15 @@ class JobBackend(BaseBackend):
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
         """A part of a chord has ended: send the body if it was the last one.
 
-        Two parts that end together may both get here; the body has a frozen id, so one job comes of it.
+        Two parts that end together may both get here; the body has a frozen id, so one job comes of it. A worker's
+        process waits while the database is away; anybody else leaves it to the joiner.
         """
+        if self.app.current_worker_task is None:
+            self._join_if_complete(request)
+        else:
+            insist(lambda: self._join_if_complete(request), f"the end of chord {request.group}")
+
+    def _join_if_complete(self, request: Any) -> None:
         group_id = request.group
         if not group_id or not request.chord:
             return
@@ -519,7 +526,7 @@ class JobBackend(BaseBackend):
             if chord is None:
                 continue
             try:
-                self.on_chord_part_return(Context(group=group_id, chord=chord), states.SUCCESS, None)
+                self._join_if_complete(Context(group=group_id, chord=chord))
             except Exception as error:
                 if is_outage(error):
                     raise
@@ -533,12 +540,17 @@ class JobBackend(BaseBackend):
         try:
             with allow_join_result():
                 results = header.join_native(timeout=self.app.conf.result_chord_join_timeout, propagate=True)
-        except Exception as error:  # noqa: BLE001 - whatever a member raised is the chord's error
+        except Exception as error:
+            # Whatever a member raised is the chord's error, but for the database that is away now.
+            if is_outage(error) and next(header._failed_join_report(), None) is None:
+                raise
             self._chord_failed(header, body, error)
             return
         try:
             body.delay(results)
         except Exception as error:
+            if is_outage(error):
+                raise
             logger.exception("the body of chord %s could not be sent", group_id)
             self.chord_error_from_stack(
                 body, _create_chord_error_with_cause(f"Callback error: {error!r}", original_exc=error)

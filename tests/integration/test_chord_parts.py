@@ -1,16 +1,22 @@
 """When are all parts of a chord's header done? Asked while its last part is being submitted."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
+import pytest
+from celery import Celery, chord
 from flask import Flask
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
-from task_app.jobs import queries, transitions
+from task_app.jobs import queries, service, transitions
 from task_app.jobs.runtime import runtime
 from task_app.jobs.states import State
 
 from ..factories import insert_job
+from ..inprocess import run_attempt
 
 CHORD = "chord-1"
 
@@ -41,3 +47,27 @@ def end(connection: Any, job_id: str) -> None:
     assert transitions.end_badly(
         connection, job_id, None, state=State.FAILURE, error={"type": "ValueError"}, now=datetime.now(UTC)
     )
+
+
+@pytest.mark.parametrize("nth", range(1, 9))
+def test_a_database_that_goes_away_does_not_fail_a_chord(every_database: Flask, nth: int) -> None:
+    celery: Celery = every_database.extensions["celery"]
+    add = celery.tasks["add"]
+    body = chord([add.s(1, 1), add.s(2, 2)], add.s(3)).delay()
+    for part in body.parent.results:
+        run_attempt(every_database, part.id)  # as if each had died before it came to the chord
+    with every_database.app_context():
+        engine, statements = runtime().engine, count()
+
+        def lose(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
+            if next(statements) == nth:
+                raise OperationalError(statement, {}, Exception("server closed the connection unexpectedly"))
+
+        event.listen(engine, "before_cursor_execute", lose)
+        with suppress(OperationalError):
+            celery.backend.join_left_over()
+        event.remove(engine, "before_cursor_execute", lose)
+        celery.backend.join_left_over()
+        sent = service.get(body.id)
+    assert (sent.state, sent.args) == ("PENDING", [[2, 4], 3])
+    assert sent.blocked_by is None
