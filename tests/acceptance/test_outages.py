@@ -145,8 +145,7 @@ def test_a_worker_consumes_again_soon_after_a_broker_restart(tmp_path: Path, kin
         assert time.monotonic() - back < 10
 
 
-@EACH_BROKER
-@pytest.mark.parametrize("pool", ["prefork", "threads"])
+@pytest.mark.parametrize(("kind", "pool"), [("redis", "prefork"), ("rabbitmq", "threads")])
 def test_a_worker_that_hears_nothing_connects_anew(tmp_path: Path, kind: str, pool: str) -> None:
     with stack_with(tmp_path, broker=kind) as (stack, broker), proxy_to(broker) as network:
         stack.environment["CELERY_BROKER_URL"] = through(network, broker)  # the worker's way; this process has its own

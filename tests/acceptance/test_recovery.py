@@ -45,7 +45,7 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, database: str, broker: st
 
 @EACH_PAIR
 def test_many_jobs_over_http_end_right(tmp_path: Path, database: str, broker: str) -> None:
-    number = 1000 if database == "postgresql" else 250  # the chaos suite sends thousands on every pair
+    number = 1000 if database == "postgresql" else 100  # the chaos suite sends thousands on every pair
     with running(tmp_path, database, broker) as stack:
         stack.start_worker()
         address = stack.start_web()

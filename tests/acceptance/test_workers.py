@@ -72,7 +72,7 @@ def test_a_worker_whose_loop_stands_still_ends_and_another_runs_its_jobs(tmp_pat
         assert [stack.until_ended(job_id).result for job_id in (runs.id, waits.id)] == [2, 2]
 
 
-@EACH_PAIR
+@pytest.mark.parametrize(("database", "broker"), [("postgresql", "redis"), ("mariadb", "rabbitmq")])
 def test_four_running_and_a_hundred_prefetched_survive_their_worker(tmp_path: Path, database: str, broker: str) -> None:
     ledger = tmp_path / "ledger"
     defaults = {"FLASK_WORKER_TIMEOUT": "30", "FLASK_HEARTBEAT_INTERVAL": "2", "FLASK_LOST_MESSAGE_AFTER": "10"}

@@ -361,6 +361,8 @@ class RabbitMQ(Broker):
             "RABBITMQ_LOG_BASE": str(self.folder),
             "RABBITMQ_MNESIA_BASE": str(self._data),
             "RABBITMQ_NODENAME": self._node,
+            # Erlang's schedulers would turn round and round while they wait, at the cost of all other tests.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
         }
 
     def _create(self) -> None:

@@ -155,10 +155,17 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
 
 
 def test_a_killed_postgresql_leaves_no_shared_memory() -> None:
-    before = Path("/proc/sysvipc/shm").read_text().count("\n")
     with server("postgresql") as private:
+        (pidfile,) = private.folder.glob("data/postmaster.pid")
+        key, segment = pidfile.read_text().splitlines()[6].split()
         private.kill()
-    assert Path("/proc/sysvipc/shm").read_text().count("\n") <= before
+        assert segment in segments()
+    assert segment not in segments(), key
+
+
+def segments() -> list[str]:
+    """Return the ids of all System V segments of this machine."""
+    return [line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()]
 
 
 def test_a_server_that_dies_at_its_start_says_why() -> None:

@@ -40,7 +40,7 @@ from ..reference import Reference, Row, Rows, has_ended, history_of, is_held, wa
 
 EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "0"))
 SETTINGS = settings(
-    max_examples=EXAMPLES or 80,
+    max_examples=EXAMPLES or 130,
     stateful_step_count=50,
     deadline=None,
     derandomize=not EXAMPLES,
