@@ -130,7 +130,7 @@ def _unblock(values: dict[str, Any], sender: tuple[str, int] | None) -> bool:
 
 def _existing(job_id: str) -> JobView:
     job = get(job_id)
-    unsent = job.published_at is None and (job.id, job.attempt) not in runtime().marks
+    unsent = job.published_at is None and (job.id, job.attempt) not in runtime().marks and job.blocked_by is None
     if is_waiting(job.state) and unsent and (job.due_at is None or job.due_at <= utcnow()):
         # The first try may have died between its commit and its message.
         publish_by_id(job_id)

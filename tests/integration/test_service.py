@@ -185,6 +185,19 @@ def test_a_taken_id_is_refused_or_the_same_job(publisher: Recorder) -> None:
     assert service.submit(replace(same, args="[2]"), taken=Taken.KEEP).args == [1]
 
 
+def test_an_attempt_that_is_over_does_not_start_the_next_step(publisher: Recorder) -> None:
+    step = Submission(task="second", id="01a1fee2-0000-7000-8000-000000000001")
+    first = service.submit(Submission(task="first"), followers=[step]).id
+    claim(first)
+    assert service.give_up_attempt(first, 1, reason="gone", max_rescues=3) == State.RETRY
+    late = replace(step, args="[1]", parent_id=first)
+    service.submit(late, taken=Taken.KEEP, sender=(first, 1))
+    assert [job.id for job in publisher.sent] == [first]
+    claim(first, 2)
+    service.submit(late, taken=Taken.KEEP, sender=(first, 2))
+    assert [(job.id, job.args) for job in publisher.sent[1:]] == [(step.id, "[1]")]
+
+
 def test_arguments_over_the_limit_are_refused(publisher: Recorder) -> None:
     with pytest.raises(ValueNotStorable, match="JOB_ARGUMENTS_LIMIT"):
         service.submit(Submission(task="add", args=json.dumps(["x" * 2_000_000])))
