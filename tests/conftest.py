@@ -16,6 +16,12 @@ from task_app.jobs.runtime import JobRuntime
 
 from . import services
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what a run can be asked for."""
+    parser.addoption("--every-pair", action="store_true", help="acceptance tests on all pairs of database and broker")
+
+
 #: Nothing listens there: submits are accepted all the same and wait in the table.
 DEAD_BROKER = "redis://127.0.0.1:1/0"
 

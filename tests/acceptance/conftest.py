@@ -4,22 +4,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from .stack import Stack, running
+from .stack import PAIRS, Stack, running
 
-#: Each database and each broker, in the pairs that people run. The two never speak with each other, so not all nine.
-KINDS = [
-    ("sqlite", "embedded"),
-    ("postgresql", "redis"),
-    ("postgresql", "rabbitmq"),
-    ("mariadb", "redis"),
-    ("mariadb", "rabbitmq"),
-]
-
-#: One group a pair: when tests run in several processes, those of a pair share a worker in one of them.
-PAIRS = [pytest.param(pair, id="+".join(pair), marks=pytest.mark.xdist_group("+".join(pair))) for pair in KINDS]
+#: What else people run, with `--every-pair`.
+MORE_PAIRS = [("postgresql", "rabbitmq"), ("mariadb", "redis")]
 
 
-@pytest.fixture(scope="module", params=PAIRS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let tests that take a `pair` run on each."""
+    if "pair" in metafunc.fixturenames:
+        pairs = PAIRS + (MORE_PAIRS if metafunc.config.getoption("every_pair") else [])
+        # One group a pair: when tests run in several processes, those of a pair share a worker in one of them.
+        params = [
+            pytest.param(pair, id=name, marks=pytest.mark.xdist_group(name))
+            for pair, name in zip(pairs, map("+".join, pairs), strict=True)
+        ]
+        metafunc.parametrize("pair", params, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack with one worker, on each pair of database and broker in turn."""
     folder = tmp_path_factory.mktemp("-".join(request.param))

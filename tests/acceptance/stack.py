@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import pytest
 from celery import Celery
 from flask import Flask
 from flask_migrate import upgrade
@@ -32,6 +33,10 @@ from ..conftest import dispose
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # seconds; generous, because only a failing test waits this long
+
+#: Each database and each broker. The two never speak with each other, so one test of each finds nearly everything.
+PAIRS = [("sqlite", "embedded"), ("postgresql", "redis"), ("mariadb", "rabbitmq")]
+EACH_PAIR = pytest.mark.parametrize(("database", "broker"), PAIRS, ids=["+".join(pair) for pair in PAIRS])
 
 T = TypeVar("T")
 

@@ -11,8 +11,7 @@ from celery import chain, chord
 from task_app.errors import IllegalMove
 from task_app.jobs import service
 
-from .stack import Stack, running, until
-from .test_dispatch import PAIRS
+from .stack import PAIRS, Stack, running, until
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids=["+".join(pair) for pair in PAIRS])

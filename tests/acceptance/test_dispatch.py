@@ -4,16 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import psutil
-import pytest
 
 from task_app.jobs import queries, service
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.submission import Submission
 
-from .stack import running, until
-
-PAIRS = [("sqlite", "embedded"), ("postgresql", "redis"), ("mariadb", "rabbitmq")]
-EACH_PAIR = pytest.mark.parametrize(("database", "broker"), PAIRS, ids=["+".join(pair) for pair in PAIRS])
+from .stack import EACH_PAIR, running, until
 
 
 @EACH_PAIR

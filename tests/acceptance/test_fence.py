@@ -10,8 +10,7 @@ from kombu import Connection
 from task_app.jobs import publishing, service
 from task_app.jobs.states import WaitReason
 
-from .stack import Stack, running, until
-from .test_dispatch import EACH_PAIR
+from .stack import EACH_PAIR, Stack, running, until
 from .test_recovery import depth
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from task_app.extensions import db
 from task_app.users.models import User
 
-from .stack import running
-from .test_dispatch import EACH_PAIR
+from .stack import EACH_PAIR, running
 
 
 @EACH_PAIR

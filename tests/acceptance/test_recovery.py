@@ -15,10 +15,7 @@ from task_app.jobs import groups, publishing, service, transitions
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.submission import Submission
 
-from .stack import Stack, running, until
-
-PAIRS = [("sqlite", "embedded"), ("postgresql", "redis"), ("mariadb", "rabbitmq")]
-EACH_PAIR = pytest.mark.parametrize(("database", "broker"), PAIRS, ids=["+".join(pair) for pair in PAIRS])
+from .stack import EACH_PAIR, Stack, running, until
 
 
 @EACH_PAIR

@@ -16,8 +16,7 @@ from task_app.jobs.states import State
 from task_app.jobs.submission import Submission
 from task_app.jobs.workers import WorkerView
 
-from .stack import PATIENCE, ROOT, Stack, running, until
-from .test_dispatch import EACH_PAIR
+from .stack import EACH_PAIR, PATIENCE, ROOT, Stack, running, until
 
 
 def worker_named(stack: Stack, name: str) -> WorkerView:
