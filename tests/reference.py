@@ -120,15 +120,10 @@ class Reference:
         empty = dict.fromkeys(Job.__table__.c.keys())
         self.rows.update({row["id"]: empty | row for row in rows})
 
-    def mark_published(self, job_id: str, attempt: int, now: datetime) -> bool:
+    def mark_published(self, jobs: Iterable[tuple[str, int]], now: datetime) -> int:
         """Only news about the attempt that waits to be sent."""
-        row = self._find(job_id, attempt, waits, has_alarm)
-        return self._move(row, published_at=now, dispatch_at=None, publish_error=None)
-
-    def mark_many_published(self, jobs: Iterable[tuple[str, int]], now: datetime) -> None:
-        """As one after the other."""
-        for job_id, attempt in jobs:
-            self.mark_published(job_id, attempt, now)
+        rows = [self._find(job_id, attempt, waits, has_alarm) for job_id, attempt in jobs]
+        return sum(self._move(row, published_at=now, dispatch_at=None, publish_error=None) for row in rows)
 
     def mark_publish_failed(self, jobs: Iterable[tuple[str, int]], reason: str, again_at: datetime) -> None:
         """Only news about the attempt that waits to be sent."""

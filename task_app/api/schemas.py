@@ -117,6 +117,10 @@ class SubmissionSchema(ArgumentsSchema):
     soft_time_limit = Number(validate=_positive(YEAR), metadata={"description": "Seconds."})
     time_limit = Number(validate=_positive(YEAR), metadata={"description": "Seconds."})
 
+    def load(self, data: Any, **options: Any) -> Any:
+        """Load a submission. Plain ones, as most are, are not led through every field."""
+        return _plain_submission(data) or super().load(data, **options)
+
     @post_load
     def make(self, data: dict[str, Any], **kwargs: Any) -> Submission:
         """Check what takes more than one field, and the arguments against the task."""
@@ -191,13 +195,6 @@ def _argument_errors(error: arguments.ArgumentErrors) -> dict[str, Any]:
 _PLAIN = frozenset({"task", "args", "kwargs"})
 
 
-class SubmissionField(fields.Nested):
-    """A submission in a batch. Plain ones, as most are, are not led through every field of the schema."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, partial: Any = None, **kwargs: Any) -> Any:
-        return _plain_submission(value) or super()._deserialize(value, attr, data, partial, **kwargs)
-
-
 def _plain_submission(value: Any) -> Submission | None:
     """Return the submission if it is plain and right; the schema finds the words for what is wrong."""
     if not isinstance(value, dict) or not value.keys() <= _PLAIN:
@@ -215,7 +212,7 @@ def _plain_submission(value: Any) -> Submission | None:
 class BatchSchema(Schema):
     """Many submissions; loaded from `{"jobs": [...]}` or the bare list."""
 
-    jobs = fields.List(SubmissionField(SubmissionSchema), required=True)
+    jobs = fields.List(fields.Nested(SubmissionSchema), required=True)
 
     @pre_load
     def measure(self, data: Any, **kwargs: Any) -> Any:

@@ -9,7 +9,6 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import transitions
-from .database import transaction
 
 logger = logging.getLogger(__name__)
 
@@ -76,14 +75,8 @@ class Marks:
         if not jobs:
             return
         try:
-            if len(jobs) == 1:
-                ((job_id, attempt), now), *_ = jobs.items()
-                with self._engine.connect() as connection:
-                    transitions.mark_published(connection, job_id, attempt, now)
-                return
-            with transaction(self._engine) as connection:
-                # In the order of their ids, so that two processes never wait for each other.
-                transitions.mark_many_published(connection, sorted(jobs), max(jobs.values()))
+            with self._engine.connect() as connection:
+                transitions.mark_published(connection, sorted(jobs), max(jobs.values()))
         except SQLAlchemyError as error:
             logger.info("%d published jobs are not marked, they will be sent again: %s", len(jobs), error)
         finally:

@@ -69,7 +69,7 @@ def dispatch(limit: int) -> int:
     sent, refused, unsent, reason = _send(jobs)
     with transaction(runtime().engine) as connection:
         if sent:
-            transitions.mark_many_published(connection, sorted(sent), utcnow())  # one order for all writers
+            transitions.mark_published(connection, sorted(sent), utcnow())  # one order for all writers
         for job, refusal in refused:
             transitions.mark_publish_failed(connection, [_key(job)], refusal, utcnow() + REFUSED_AGAIN)
         if unsent:

@@ -25,7 +25,7 @@ from .publishing import publish, publish_by_id
 from .rows import new_row
 from .runtime import runtime, utcnow
 from .states import State, WaitReason, is_final, is_running, is_waiting
-from .submission import Outgoing, Submission
+from .submission import Outgoing, Sender, Submission
 from .view import JobView
 
 logger = logging.getLogger(__name__)
@@ -70,13 +70,13 @@ def submit(
     *,
     followers: Sequence[Submission] = (),
     taken: Taken = Taken.REFUSE,
-    sender: tuple[str, int] | None = None,
+    sender: Sender | None = None,
 ) -> JobView:
     """Accept a job: its row is committed, then its message is sent.
 
     When the broker doesn't take the message, the job is accepted all the same and a dispatcher publishes it later.
     `followers` are the later steps of its chain, in order; each gets a row that waits for the step before. `sender` is
-    the (id, attempt) of the running job that sends it, if one does.
+    the running job that sends it, if one does.
     Raises JobExists as `taken` says, and ValueNotStorable for arguments over the limit.
     """
     values = _row(submission, alarm=runtime().dispatch_grace)
@@ -119,7 +119,7 @@ def submit_many(submissions: Sequence[Submission]) -> list[str]:
     return ids
 
 
-def _unblock(values: dict[str, Any], sender: tuple[str, int] | None) -> bool:
+def _unblock(values: dict[str, Any], sender: Sender | None) -> bool:
     with runtime().engine.connect() as connection:
         if not transitions.unblock(connection, values["id"], values=values, wake_at=values["dispatch_at"], by=sender):
             return False
@@ -361,7 +361,15 @@ def delete(job_id: str) -> None:
     raise IllegalMove(job_id, "delete", found["state"])
 
 
-def requeue(job_id: str, attempt: int, submission: Submission, *, error: dict[str, Any], line: str) -> bool:
+def requeue(
+    job_id: str,
+    attempt: int,
+    submission: Submission,
+    *,
+    error: dict[str, Any],
+    line: str,
+    claimed_at: datetime | None = None,
+) -> bool:
     """The running attempt asked for another one (`Task.retry`), because of this error; `line` is for the history.
 
     The row moves; the message follows when Celery records the retry, or from a dispatcher.
@@ -370,7 +378,14 @@ def requeue(job_id: str, attempt: int, submission: Submission, *, error: dict[st
     values = _row(replace(submission, id=job_id), alarm=here.dispatch_grace)
     with here.engine.connect() as connection:
         return transitions.requeue(
-            connection, job_id, attempt, values=values, error=error, line=line, wake_at=values["dispatch_at"]
+            connection,
+            job_id,
+            attempt,
+            values=values,
+            error=error,
+            line=line,
+            claimed_at=claimed_at,
+            wake_at=values["dispatch_at"],
         )
 
 
@@ -381,7 +396,7 @@ def waits_for_attempt(job_id: str, attempt: int) -> bool:
     return found is not None and found["attempt"] == attempt and is_waiting(found["state"])
 
 
-def wait_for_replacement(job_id: str, attempt: int, line: str) -> bool:
+def wait_for_replacement(job_id: str, attempt: int, line: str, claimed_at: datetime | None = None) -> bool:
     """Let the job of a running attempt wait, under its id, for the last of what takes its place (`Task.replace`).
 
     `line` tells its history of the attempt. Should this process die before `replacement_sent`, the alarm rings and the
@@ -391,7 +406,7 @@ def wait_for_replacement(job_id: str, attempt: int, line: str) -> bool:
     with runtime().engine.connect() as connection:
         reason = WaitReason.REPLACEMENT
         return transitions.block(
-            connection, job_id, attempt, reason=reason, line=line, wake_at=wake_at
+            connection, job_id, attempt, reason=reason, line=line, claimed_at=claimed_at, wake_at=wake_at
         ) or queries.is_blocked(connection, job_id, attempt + 1, reason)
 
 
@@ -401,7 +416,9 @@ def replacement_sent(job_id: str, attempt: int) -> None:
         transitions.clear_alarm(connection, job_id, attempt)
 
 
-def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int | None) -> State | None:
+def give_up_attempt(
+    job_id: str, attempt: int, *, reason: str, max_rescues: int | None, claimed_at: datetime | None = None
+) -> State | None:
     """An attempt is lost with its worker: give the job another one, or end it when that has happened too often.
 
     `max_rescues` None says that the job can't be the cause (its worker was told to stop): the loss isn't counted.
@@ -412,6 +429,8 @@ def give_up_attempt(job_id: str, attempt: int, *, reason: str, max_rescues: int 
         while True:
             job = queries.held_job(connection, job_id)
             if job is None or job.attempt != attempt or not is_running(job.state):
+                return None
+            if claimed_at not in (None, job.started_at):
                 return None
             state = _give_up(connection, job, reason, max_rescues)
             if state is not None:
@@ -445,10 +464,19 @@ def _give_up(connection: Connection, job: queries.Held, reason: str, max_rescues
         counted = max_rescues is not None
         # The alarm rings at once: whoever notices a loss has no message to send.
         moved = transitions.rescue(
-            connection, job.id, job.attempt, error=fault, line=line, counted=counted, wake_at=now
+            connection,
+            job.id,
+            job.attempt,
+            error=fault,
+            line=line,
+            counted=counted,
+            claimed_at=job.started_at,
+            wake_at=now,
         )
         return State.RETRY if moved else None
-    moved = transitions.end_badly(connection, job.id, job.attempt, state=state, error=fault, now=now)
+    moved = transitions.end_badly(
+        connection, job.id, job.attempt, state=state, error=fault, claimed_at=job.started_at, now=now
+    )
     return state if moved else None
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,14 @@ class Submission:
     group_id: str | None = None
     retries: int = 0
     message: dict[str, Any] = field(default_factory=dict)
+
+
+class Sender(NamedTuple):
+    """The running job that sends another one: which attempt at it, and when that was claimed."""
+
+    job_id: str
+    attempt: int
+    claimed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,9 @@ from .bulk import insert_many
 from .columns import FlushedLater
 from .database import unless_deadlocked
 from .models import Job, JobGroup, JobTag
+from .queries import CHUNK
 from .states import FINAL, WAITING, State, WaitReason
+from .submission import Sender
 from .view import timestamp
 
 # Histories are bounded: a task that retries for ever must not grow its row for ever. Past this many characters the
@@ -48,14 +50,24 @@ _final = or_(*(_c.state == state for state in FINAL))
 _running = and_(_c.finished_at.is_(None), *(_c.state != state for state in WAITING))
 _unfinished = _c.finished_at.is_(None)
 _not_cancelled = _c.cancel_requested_at.is_(None)
+# Which claim it was, where the process that runs the attempt knows it: PostgreSQL may forget a claim when it crashes,
+# and then another worker claims the same attempt.
+_same_claim = or_(
+    bindparam("claimed_at", type_=_c.started_at.type).is_(None),
+    _c.started_at == bindparam("claimed_at", type_=_c.started_at.type),
+)
 
 
 def _move(*where: ColumnElement[bool], **values: Any) -> Update:
     return update(Job).where(*where).values(version=_c.version + 1, **values)
 
 
+def _count_moved(connection: Connection, statement: Update, params: dict[str, Any]) -> int:
+    return unless_deadlocked(connection, lambda: connection.execute(statement, params).rowcount)
+
+
 def _moved(connection: Connection, statement: Update, **params: Any) -> bool:
-    return unless_deadlocked(connection, lambda: connection.execute(statement, params).rowcount) == 1
+    return _count_moved(connection, statement, params) == 1
 
 
 def _there_is(*where: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -110,7 +122,8 @@ def insert_jobs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 # A mark or a lease that PostgreSQL forgets in a crash sends a message twice, and the second finds nothing to claim.
 _PUBLISHED = _move(
-    *_this(),
+    _c.id.in_(bindparam("job_ids", expanding=True)),
+    _c.attempt == bindparam("of_attempt"),
     _waiting,
     _c.dispatch_at.is_not(None),
     FlushedLater(),
@@ -120,14 +133,20 @@ _PUBLISHED = _move(
 )
 
 
-def mark_published(connection: Connection, job_id: str, attempt: int, now: datetime) -> bool:
-    """The broker has the message of this attempt."""
-    return _moved(connection, _PUBLISHED, job_id=job_id, of_attempt=attempt, now=now)
+def mark_published(connection: Connection, jobs: Sequence[tuple[str, int]], now: datetime) -> int:
+    """The broker has the messages of these (id, attempt) pairs; returns how many waited for that.
 
-
-def mark_many_published(connection: Connection, jobs: Sequence[tuple[str, int]], now: datetime) -> None:
-    """The broker has the messages of these (id, attempt) pairs."""
-    connection.execute(_PUBLISHED, [{"job_id": job_id, "of_attempt": attempt, "now": now} for job_id, attempt in jobs])
+    One statement for all that are at the same attempt.
+    """
+    by_attempt: dict[int, list[str]] = {}
+    for job_id, attempt in jobs:
+        by_attempt.setdefault(attempt, []).append(job_id)
+    marked = 0
+    for attempt, ids in by_attempt.items():
+        for start in range(0, len(ids), CHUNK):
+            params = {"job_ids": ids[start : start + CHUNK], "of_attempt": attempt, "now": now}
+            marked += _count_moved(connection, _PUBLISHED, params)
+    return marked
 
 
 _UNPUBLISHED = _move(
@@ -187,6 +206,7 @@ _CLAIM = _move(
     *_this(),
     _waiting,
     or_(_c.expires_at.is_(None), _c.expires_at > bindparam("now")),
+    FlushedLater(),
     state=State.STARTED,
     worker=bindparam("by_worker"),
     worker_id=bindparam("by_worker_id"),
@@ -201,7 +221,11 @@ _CLAIM = _move(
 def claim(
     connection: Connection, job_id: str, attempt: int, *, worker: str | None, worker_id: str | None, now: datetime
 ) -> bool:
-    """A worker takes the job. False for a duplicate or stale message, and for a job that has expired."""
+    """A worker takes the job. False for a duplicate or stale message, and for a job that has expired.
+
+    Should PostgreSQL crash within a second it may forget the claim, and the job is sent to another worker. `now` is
+    what tells the two claims of that attempt apart (`claimed_at`): only the one in the table may write.
+    """
     return _moved(
         connection, _CLAIM, job_id=job_id, of_attempt=attempt, by_worker=worker, by_worker_id=worker_id, now=now
     )
@@ -210,6 +234,7 @@ def claim(
 _REPORT = _move(
     *_this(),
     _running,
+    _same_claim,
     _not_cancelled,
     FlushedLater(),
     state=bindparam("to_state"),
@@ -217,9 +242,19 @@ _REPORT = _move(
 )
 
 
-def report(connection: Connection, job_id: str, attempt: int, *, state: str, meta: str | None) -> bool:
+def report(
+    connection: Connection,
+    job_id: str,
+    attempt: int,
+    *,
+    state: str,
+    meta: str | None,
+    claimed_at: datetime | None = None,
+) -> bool:
     """The running task says how far it is. False as well when somebody has asked to cancel it."""
-    return _moved(connection, _REPORT, job_id=job_id, of_attempt=attempt, to_state=state, meta=meta)
+    return _moved(
+        connection, _REPORT, job_id=job_id, of_attempt=attempt, to_state=state, meta=meta, claimed_at=claimed_at
+    )
 
 
 _FINISH: dict[str, Any] = {"finished_at": bindparam("now"), "dispatch_at": None, "blocked_by": None}
@@ -227,6 +262,7 @@ _FINISH: dict[str, Any] = {"finished_at": bindparam("now"), "dispatch_at": None,
 _SUCCEED = _move(
     *_this(),
     _running,
+    _same_claim,
     state=State.SUCCESS,
     result=bindparam("value"),
     children=bindparam("sent"),
@@ -237,10 +273,26 @@ _SUCCEED = _move(
 
 
 def succeed(
-    connection: Connection, job_id: str, attempt: int, *, result: str | None, children: str | None, now: datetime
+    connection: Connection,
+    job_id: str,
+    attempt: int,
+    *,
+    result: str | None,
+    children: str | None,
+    claimed_at: datetime | None = None,
+    now: datetime,
 ) -> bool:
     """The attempt ended with a result (JSON text)."""
-    return _moved(connection, _SUCCEED, job_id=job_id, of_attempt=attempt, value=result, sent=children, now=now)
+    return _moved(
+        connection,
+        _SUCCEED,
+        job_id=job_id,
+        of_attempt=attempt,
+        value=result,
+        sent=children,
+        claimed_at=claimed_at,
+        now=now,
+    )
 
 
 _END_BADLY = {
@@ -250,7 +302,7 @@ _END_BADLY = {
     "children": bindparam("sent"),
     **_FINISH,
 }
-_END_ATTEMPT = _move(*_this(), _unfinished, **_END_BADLY)
+_END_ATTEMPT = _move(*_this(), _unfinished, _same_claim, **_END_BADLY)
 _END_ANY = _move(*_this(attempt=False), _unfinished, **_END_BADLY)
 _END_AFTER = _move(*_this(attempt=False), _unfinished, _there_is(_c.id == bindparam("before"), _final), **_END_BADLY)
 
@@ -264,6 +316,7 @@ def end_badly(
     error: dict[str, Any],
     children: str | None = None,
     after: str | None = None,
+    claimed_at: datetime | None = None,
     now: datetime,
 ) -> bool:
     """End the job as FAILURE or REVOKED with the reason; `attempt` None where no attempt is concerned.
@@ -282,7 +335,7 @@ def end_badly(
         return _moved(connection, _END_AFTER, before=after, **params)
     if attempt is None:
         return _moved(connection, _END_ANY, **params)
-    return _moved(connection, _END_ATTEMPT, of_attempt=attempt, **params)
+    return _moved(connection, _END_ATTEMPT, of_attempt=attempt, claimed_at=claimed_at, **params)
 
 
 # -- going round again -------------------------------------------------------------------------------------------
@@ -315,7 +368,7 @@ _WITH_CAUSE: dict[str, Any] = {
     "history": _history_with(bindparam("line", type_=_c.history.type)),
 }
 
-_REQUEUE = _wait_again(*_this(), _running, _not_cancelled, state=State.RETRY, **_REWRITTEN, **_WITH_CAUSE)
+_REQUEUE = _wait_again(*_this(), _running, _same_claim, _not_cancelled, state=State.RETRY, **_REWRITTEN, **_WITH_CAUSE)
 
 
 def requeue(
@@ -326,6 +379,7 @@ def requeue(
     values: dict[str, Any],
     error: dict[str, Any],
     line: str,
+    claimed_at: datetime | None = None,
     wake_at: datetime,
 ) -> bool:
     """The running task asked for another attempt of itself. `values` holds the REWRITABLE columns.
@@ -337,6 +391,7 @@ def requeue(
         _REQUEUE,
         job_id=job_id,
         of_attempt=attempt,
+        claimed_at=claimed_at,
         wake_at=wake_at,
         with_error=json.dumps(error),
         with_error_type=error["type"][:255],
@@ -348,6 +403,7 @@ def requeue(
 _BLOCK = _wait_again(
     *_this(),
     _running,
+    _same_claim,
     _not_cancelled,
     state=State.PENDING,
     blocked_by=bindparam("reason"),
@@ -362,19 +418,37 @@ _UNBLOCK_BY = _move(
     _c.blocked_by.is_not(None),
     or_(
         _c.blocked_by != WaitReason.CHAIN,
-        _there_is(_c.id == bindparam("by"), _c.attempt == bindparam("by_attempt"), _running),
+        _there_is(_c.id == bindparam("by"), _c.attempt == bindparam("by_attempt"), _running, _same_claim),
     ),
     **_unblocking,
 )
 
 
-def block(connection: Connection, job_id: str, attempt: int, *, reason: str, line: str, wake_at: datetime) -> bool:
+def block(
+    connection: Connection,
+    job_id: str,
+    attempt: int,
+    *,
+    reason: str,
+    line: str,
+    claimed_at: datetime | None = None,
+    wake_at: datetime,
+) -> bool:
     """The running task is putting others in its place; its id waits for the last of them.
 
     The alarm covers a crash before they are sent: then the task runs once more. `clear_alarm` follows when they are.
     False as well when somebody has asked to cancel the job.
     """
-    return _moved(connection, _BLOCK, job_id=job_id, of_attempt=attempt, reason=reason, line=line, wake_at=wake_at)
+    return _moved(
+        connection,
+        _BLOCK,
+        job_id=job_id,
+        of_attempt=attempt,
+        reason=reason,
+        line=line,
+        claimed_at=claimed_at,
+        wake_at=wake_at,
+    )
 
 
 def clear_alarm(connection: Connection, job_id: str, attempt: int) -> bool:
@@ -388,22 +462,32 @@ def unblock(
     *,
     values: dict[str, Any],
     wake_at: datetime,
-    by: tuple[str, int] | None = None,
+    by: Sender | None = None,
 ) -> bool:
     """What a blocked id waited for has come. `values` holds the REWRITABLE columns.
 
-    `by` is the (id, attempt) of the running job that sends it: the next step of a chain goes on only while that attempt
-    is not over, or an attempt that was given up would go on beside the one that took its place.
+    `by` is the running job that sends it: the next step of a chain goes on only while that attempt is not over, or an
+    attempt that was given up would go on beside the one that took its place.
     """
     params = {f"new_{name}": values[name] for name in REWRITABLE}
     if by is None:
         return _moved(connection, _UNBLOCK, job_id=job_id, wake_at=wake_at, **params)
-    return _moved(connection, _UNBLOCK_BY, job_id=job_id, wake_at=wake_at, by=by[0], by_attempt=by[1], **params)
+    return _moved(
+        connection,
+        _UNBLOCK_BY,
+        job_id=job_id,
+        wake_at=wake_at,
+        by=by.job_id,
+        by_attempt=by.attempt,
+        claimed_at=by.claimed_at,
+        **params,
+    )
 
 
 _RESCUE = _wait_again(
     *_this(),
     _running,
+    _same_claim,
     _not_cancelled,
     state=State.RETRY,
     rescues=_c.rescues + bindparam("counted", type_=_c.rescues.type),
@@ -419,6 +503,7 @@ def rescue(
     error: dict[str, Any],
     line: str,
     counted: bool = True,
+    claimed_at: datetime | None = None,
     wake_at: datetime,
 ) -> bool:
     """The attempt is lost with its worker: back to waiting as the next attempt; `counted` where the job may be why.
@@ -434,6 +519,7 @@ def rescue(
         with_error_type=error["type"][:255],
         line=line,
         counted=int(counted),
+        claimed_at=claimed_at,
         wake_at=wake_at,
     )
 

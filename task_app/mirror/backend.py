@@ -29,7 +29,7 @@ from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.states import State, WaitReason, is_waiting
 from . import adopt, codec, identity
 from .patience import insist, is_outage
-from .request import attempt_of, guarded_attempt
+from .request import attempt_of, claim_of, guarded_attempt
 from .send import submission_of
 
 logger = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ class JobBackend(BaseBackend):
             if state == State.SUCCESS:
                 return self._succeed(connection, job_id, attempt, result, about, ignored)
             if state == State.RETRY:
-                return self._retried(connection, job_id, attempt)
+                return self._retried(connection, job_id, attempt, about)
             if state in (State.FAILURE, State.REVOKED):
                 return self._end_badly(connection, job_id, attempt, State(state), result, traceback, about or request)
             return self._report(connection, job_id, attempt, result, state, about)
@@ -256,6 +256,7 @@ class JobBackend(BaseBackend):
             attempt or _current_attempt(connection, job_id),
             result=text,
             children=self._children(about),
+            claimed_at=claim_of(about),
             now=utcnow(),
         )
 
@@ -277,7 +278,15 @@ class JobBackend(BaseBackend):
         children = self._children(about)
         after = getattr(about, "job_after", None)
         if transitions.end_badly(
-            connection, job_id, attempt, state=state, error=fault, children=children, after=after, now=utcnow()
+            connection,
+            job_id,
+            attempt,
+            state=state,
+            error=fault,
+            children=children,
+            after=after,
+            claimed_at=claim_of(about),
+            now=utcnow(),
         ):
             self._cancel_offspring(job_id, state)
             return True
@@ -286,7 +295,7 @@ class JobBackend(BaseBackend):
         adopt.from_outcome(connection, job_id, about, self._runtime.publisher)
         return transitions.end_badly(connection, job_id, None, state=state, error=fault, now=utcnow())
 
-    def _retried(self, connection: Connection, job_id: str, attempt: int | None) -> bool:
+    def _retried(self, connection: Connection, job_id: str, attempt: int | None, about: Any) -> bool:
         """Let the message of the next attempt go: the row has moved, and said why, in `send` already."""
         if attempt is None:
             return False
@@ -295,7 +304,13 @@ class JobBackend(BaseBackend):
             # Nobody asked for another attempt: Celery gives this one back, because its worker was told to stop.
             with app_context(self._flask_app):
                 return bool(
-                    service.give_up_attempt(job_id, attempt, reason="its worker was told to stop", max_rescues=None)
+                    service.give_up_attempt(
+                        job_id,
+                        attempt,
+                        reason="its worker was told to stop",
+                        max_rescues=None,
+                        claimed_at=claim_of(about),
+                    )
                 )
         is_next = found["attempt"] == attempt + 1 and is_waiting(found["state"])
         if is_next and (found["due_at"] is None or found["due_at"] <= utcnow()):
@@ -311,7 +326,12 @@ class JobBackend(BaseBackend):
             return state == State.STARTED
         text = codec.dumps(meta, "the state's meta data", self._flask_app.config["JOB_RESULT_LIMIT"])
         return transitions.report(
-            connection, job_id, attempt or _current_attempt(connection, job_id), state=state, meta=text
+            connection,
+            job_id,
+            attempt or _current_attempt(connection, job_id),
+            state=state,
+            meta=text,
+            claimed_at=claim_of(about),
         )
 
     def _children(self, about: Any) -> str | None:

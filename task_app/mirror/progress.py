@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from ..jobs.runtime import JobRuntime
 from ..jobs.states import State
 from . import codec
 from .patience import insist, is_outage
-from .request import attempt_of
+from .request import attempt_of, claim_of
 
 #: Progress is for people to read; it isn't a place to keep data.
 PROGRESS_LIMIT = 64_000  # bytes of JSON
@@ -53,12 +54,13 @@ def _reporter() -> "Reporter | None":
 class Reporter:
     """The progress of one attempt: what was reported last, and when it was written."""
 
-    def __init__(self, job_id: str, attempt: int, app: Flask) -> None:
+    def __init__(self, job_id: str, attempt: int, claimed_at: datetime | None, app: Flask) -> None:
         runtime: JobRuntime = app.extensions["jobs"]
         self._engine = runtime.engine
         self._interval: float = app.config["PROGRESS_INTERVAL"]
         self._job_id = job_id
         self._attempt = attempt
+        self._claimed_at = claimed_at
         self._lock = threading.Lock()
         #: Held while a value is on its way to the table, so that an older one can't come after a newer.
         self._storing = threading.Lock()
@@ -72,7 +74,7 @@ class Reporter:
     @classmethod
     def for_request(cls, request: Any, app: Flask) -> Self:
         """Make the reporter of a running request and leave it there for `report_progress`."""
-        reporter = cls(request.id, attempt_of(request), app)
+        reporter = cls(request.id, attempt_of(request), claim_of(request), app)
         request.reporter = reporter
         return reporter
 
@@ -120,10 +122,11 @@ class Reporter:
 
     def _may_go_on(self) -> bool:
         with self._engine.connect() as connection:
-            found = queries.row(connection, self._job_id, "attempt", "cancel_requested_at", "finished_at")
+            found = queries.row(connection, self._job_id, "attempt", "started_at", "cancel_requested_at", "finished_at")
         return (
             found is not None
             and found["attempt"] == self._attempt
+            and self._claimed_at in (None, found["started_at"])
             and found["cancel_requested_at"] is None
             and found["finished_at"] is None
         )
@@ -175,7 +178,14 @@ class Reporter:
 
     def _store(self, meta: str) -> bool:
         with self._engine.connect() as connection:
-            return transitions.report(connection, self._job_id, self._attempt, state=State.PROGRESS, meta=meta)
+            return transitions.report(
+                connection,
+                self._job_id,
+                self._attempt,
+                state=State.PROGRESS,
+                meta=meta,
+                claimed_at=self._claimed_at,
+            )
 
 
 def _text(meta: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What the mirror reads from a Celery request."""
 
+from datetime import datetime
 from typing import Any
 
 from ..jobs import transitions
@@ -27,13 +28,18 @@ def attempt_of(request: Any) -> int:
     return int(getattr(request, "job_attempt", None) or 1)
 
 
+def claim_of(request: Any) -> datetime | None:
+    """Return when this process has claimed the job of a request; None in a process that has not (a worker's parent)."""
+    return request.started_at if getattr(request, "claimed", False) else None
+
+
 def line_of(request: Any, state: str, error: dict[str, Any] | None) -> str:
     """Write the running attempt of a request, which ends now, as a line of its job's history."""
     return transitions.history_line(
         attempt=attempt_of(request),
         state=state,
         worker=getattr(request, "hostname", None),
-        started_at=getattr(request, "started_at", None),
+        started_at=claim_of(request),
         finished_at=utcnow(),
         error=error,
     )

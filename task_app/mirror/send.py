@@ -20,10 +20,10 @@ from ..jobs import service
 from ..jobs.ids import new_id
 from ..jobs.service import Taken
 from ..jobs.states import State
-from ..jobs.submission import Submission
+from ..jobs.submission import Sender, Submission
 from . import codec
 from .patience import insist
-from .request import attempt_of, is_limit, line_of
+from .request import attempt_of, claim_of, is_limit, line_of
 
 #: Options of `apply_async` that travel in the row's `message` under their own names.
 CARRIED = (
@@ -98,7 +98,9 @@ def _requeue(celery: Celery, running: Any, submission: Submission) -> None:
     def move() -> bool:
         nonlocal tries
         tries += 1
-        return service.requeue(running.id, attempt, submission, error=error, line=line) or (
+        return service.requeue(
+            running.id, attempt, submission, error=error, line=line, claimed_at=claim_of(running)
+        ) or (
             # An earlier try may have been committed although this process saw an error.
             tries > 1 and service.waits_for_attempt(running.id, attempt + 1)
         )
@@ -110,7 +112,7 @@ def _requeue(celery: Celery, running: Any, submission: Submission) -> None:
 def _submit_from(running: Any, submission: Submission, followers: list[Submission]) -> str:
     """Accept what a running job sends. With an id from the start, trying again makes no second job."""
     known = replace(submission, id=submission.id or new_id())
-    sender = (running.id, attempt_of(running))
+    sender = Sender(running.id, attempt_of(running), claim_of(running))
     return insist(
         lambda: service.submit(known, followers=followers, taken=Taken.KEEP, sender=sender).id,
         f"what job {running.id} sends",

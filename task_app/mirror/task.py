@@ -23,7 +23,7 @@ from ..jobs.states import State, is_running, is_waiting
 from . import adopt, arguments, codec, identity
 from .patience import insist
 from .progress import Reporter
-from .request import attempt_of, line_of
+from .request import attempt_of, claim_of, line_of
 
 logger = logging.getLogger(__name__)
 
@@ -123,10 +123,11 @@ class JobTask(celery.Task):
             return super().on_replace(sig)
         attempt, line = attempt_of(request), line_of(request, "REPLACED", None)
         with app_context(self.flask_app):
-            if not insist(lambda: wait_for_replacement(request.id, attempt, line), f"the replacement of {request.id}"):
+            claimed_at, about = claim_of(request), f"the replacement of {request.id}"
+            if not insist(lambda: wait_for_replacement(request.id, attempt, line, claimed_at), about):
                 raise JobCancelled(f"attempt {attempt} of {request.id} was cancelled or given up")
             # The row has moved on to the next attempt; whatever goes wrong now is that one's.
-            request.job_attempt, request.blocked = attempt + 1, True
+            request.job_attempt, request.blocked, request.claimed = attempt + 1, True, False
             sig.delay()
             insist(lambda: replacement_sent(request.id, attempt + 1), f"the alarm of {request.id}")
         raise Ignore("Replaced by new task")
@@ -146,7 +147,13 @@ class JobTask(celery.Task):
                 raise
             reason, cap = f"the task rejected its message: {reject.reason}", self.flask_app.config["MAX_RESCUES"]
             insist(
-                lambda: give_up_attempt(request.id, attempt_of(request), reason=reason, max_rescues=cap),
+                lambda: give_up_attempt(
+                    request.id,
+                    attempt_of(request),
+                    reason=reason,
+                    max_rescues=cap,
+                    claimed_at=claim_of(request),
+                ),
                 f"the rejection of {request.id}",
             )
             raise Ignore("rejected; the job waits for its next attempt") from reject
@@ -159,7 +166,13 @@ class JobTask(celery.Task):
         def end() -> bool:
             with runtime.engine.connect() as connection:
                 return transitions.end_badly(
-                    connection, request.id, attempt_of(request), state=State.REVOKED, error=fault, now=utcnow()
+                    connection,
+                    request.id,
+                    attempt_of(request),
+                    state=State.REVOKED,
+                    error=fault,
+                    claimed_at=claim_of(request),
+                    now=utcnow(),
                 )
 
         if insist(end, f"the end of {request.id}"):

@@ -13,6 +13,9 @@ from .book import Told
 from .ledger import RETURNED, Execution
 from .workload import DEFAULT_PRIORITY
 
+#: Seconds for which PostgreSQL may keep a claim from the disk (three times its `wal_writer_delay`, and then some), and
+#: from a claim to the first line of the task.
+FORGETS, CLAIM_TO_BEGIN = 2.0, 0.5
 #: What an attempt is called in a job's history when it was lost with its worker.
 LOST = "LOST"
 
@@ -75,6 +78,11 @@ class Facts:
     told: Mapping[str, Told]
     surprises: tuple[str, ...] = ()
     max_rescues: int = 3
+    crashes: tuple[float, ...] = ()  # of the database, seconds since the epoch
+
+    def was_forgotten(self, execution: Execution) -> bool:
+        """Say whether its claim may be what the database forgot when it crashed."""
+        return any(-CLAIM_TO_BEGIN < crash - execution.began < FORGETS for crash in self.crashes)
 
     def executions(self, job_id: str, attempt: int | None = None) -> list[Execution]:
         """Return the executions of a job, or of one attempt."""

@@ -5,7 +5,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,10 @@ connection.execute("ROLLBACK")
 
 class Database(Protocol):
     """What the faults do to a database."""
+
+    @property
+    def crashes(self) -> Sequence[float]:
+        """When it died and may have forgotten what needn't wait for the disk (seconds since the epoch)."""
 
     def take_away(self) -> None:
         """Nobody can write any more."""
@@ -76,9 +81,12 @@ class Server:
 
     def __init__(self, server: servers.Server) -> None:
         self._server = server
+        self.crashes: list[float] = []
 
     def take_away(self) -> None:
         """Kill it."""
+        if isinstance(self._server, servers.PostgreSQL):  # MariaDB keeps whatever it has said it would
+            self.crashes.append(time.time())
         self._server.kill()
 
     def give_back(self) -> None:
@@ -88,6 +96,8 @@ class Server:
 
 class SQLiteFile:
     """A file can't be killed; what happens to it is that somebody holds its write lock for long."""
+
+    crashes: Sequence[float] = ()
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -135,6 +135,7 @@ def _facts(world: World) -> Facts:
         told=world.book.jobs,
         surprises=tuple(world.book.surprises),
         max_rescues=world.app.config["MAX_RESCUES"],
+        crashes=tuple(world.parts.database.crashes),
     )
 
 

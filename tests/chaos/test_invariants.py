@@ -90,7 +90,10 @@ BROKEN: dict[str, list[Facts]] = {
         facts(row(attempts=(Attempt(1, "RETRY"), Attempt(1, "SUCCESS"))), runs=(ran(),)),
         facts(row(attempt=2, attempts=(Attempt(2, "SUCCESS"), Attempt(1, "RETRY")))),
     ],
-    "an_attempt_runs_once": [facts(row(), runs=(ran(), ran(began=5, ended=6)))],
+    "an_attempt_runs_once": [
+        facts(row(), runs=(ran(), ran(began=5, ended=6))),
+        facts(row(), runs=(ran(), ran(began=15, ended=16)), crashes=(12,)),
+    ],
     "outcomes_are_earned": [
         facts(row()),
         facts(row(), runs=(ran(ended=None),)),
@@ -144,6 +147,9 @@ BROKEN: dict[str, list[Facts]] = {
 
 FINE: dict[str, Facts] = {
     "one run": GOOD,
+    "a claim that a crash made the database forget": facts(
+        row(), runs=(ran(ended=4), ran(began=3.5, ended=8)), crashes=(1.5,)
+    ),
     "an unanswered submit that was never stored": facts(told=(Told(wanted()),)),
     "a lost attempt and its late write": facts(
         lost_then("SUCCESS"), runs=(ran(ended=4), ran(attempt=2, began=3.5, ended=8))

@@ -1,18 +1,19 @@
 """What is committed and what a process believes may differ: each write is made once, and told once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
 from task_app.jobs import service, transitions
 from task_app.jobs.database import transaction
 from task_app.jobs.runtime import runtime
+from task_app.jobs.states import State
 from task_app.jobs.submission import Submission
 
 from ..inprocess import run_attempt
@@ -52,16 +53,22 @@ def test_a_write_that_was_committed_unseen_is_recognised(
     assert "that attempt is over" not in caplog.text and "dropped a message" not in caplog.text
 
 
-def test_postgresql_flushes_marks_later_and_claims_at_once(every_database: Flask) -> None:
+def test_on_postgresql_only_acceptance_and_outcomes_wait_for_the_disk(every_database: Flask) -> None:
     with every_database.app_context():
         engine = runtime().engine
         if engine.dialect.name != "postgresql":
             pytest.skip("only PostgreSQL lets a transaction choose")
         job_id = service.submit(Submission(task="add", args="[1, 2]")).id
         now = datetime.now(UTC)
-        with transaction(engine) as connection:
-            assert transitions.mark_published(connection, job_id, 1, now)
-            assert connection.execute(text("SHOW synchronous_commit")).scalar() == "off"
-        with transaction(engine) as connection:
-            assert transitions.claim(connection, job_id, 1, worker="w@h", worker_id="life-1", now=now)
-            assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
+        moves: dict[str, Callable[[Connection], object]] = {
+            "mark": lambda c: transitions.mark_published(c, [(job_id, 1)], now),
+            "claim": lambda c: transitions.claim(c, job_id, 1, worker="w@h", worker_id="life-1", now=now),
+            "report": lambda c: transitions.report(c, job_id, 1, state=State.PROGRESS, meta="1", claimed_at=now),
+            "succeed": lambda c: transitions.succeed(c, job_id, 1, result="3", children=None, now=now),
+        }
+        waits = {}
+        for name, move in moves.items():
+            with transaction(engine) as connection:
+                assert move(connection)
+                waits[name] = connection.execute(text("SHOW synchronous_commit")).scalar()
+        assert waits == {"mark": "off", "claim": "off", "report": "off", "succeed": "on"}

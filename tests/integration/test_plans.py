@@ -18,6 +18,7 @@ from task_app.jobs import faults, groups, queries, transitions
 from task_app.jobs.queries import Filter
 from task_app.jobs.runtime import JobRuntime
 from task_app.jobs.states import State, WaitReason
+from task_app.jobs.submission import Sender
 
 from .. import services
 from ..conftest import dispose, settings_for
@@ -115,9 +116,9 @@ MOVES: dict[str, Do] = {
         c, ONE, None, state=State.FAILURE, error=ERROR, after="before", now=NOW
     ),
     "rescue": lambda c: transitions.rescue(c, ONE, 1, error=ERROR, line=LINE, wake_at=NOW),
-    "go on": lambda c: transitions.unblock(c, ONE, values=job_row(), wake_at=NOW, by=("before", 1)),
+    "go on": lambda c: transitions.unblock(c, ONE, values=job_row(), wake_at=NOW, by=Sender("before", 1)),
     "wait again": lambda c: transitions.await_again(c, ONE, 1, reason=WaitReason.CHAIN),
-    "mark": lambda c: transitions.mark_published(c, ONE, 1, NOW),
+    "mark": lambda c: transitions.mark_published(c, [(ONE, 1)], NOW),
     "publish again": lambda c: transitions.publish_again(c, ONE, 1, NOW),
     "cancel": lambda c: transitions.cancel_waiting(c, ONE, error=ERROR, now=NOW),
     "cancel running": lambda c: transitions.cancel_running(c, ONE, now=NOW),

@@ -15,7 +15,7 @@ from task_app.jobs import publishing, queries, service, transitions, workers
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.service import Taken
 from task_app.jobs.states import State
-from task_app.jobs.submission import Outgoing, Submission
+from task_app.jobs.submission import Outgoing, Sender, Submission
 from task_app.jobs.workers import Beat, WorkerCard
 
 from ..acceptance.stack import until
@@ -191,10 +191,10 @@ def test_an_attempt_that_is_over_does_not_start_the_next_step(publisher: Recorde
     claim(first)
     assert service.give_up_attempt(first, 1, reason="gone", max_rescues=3) == State.RETRY
     late = replace(step, args="[1]", parent_id=first)
-    service.submit(late, taken=Taken.KEEP, sender=(first, 1))
+    service.submit(late, taken=Taken.KEEP, sender=Sender(first, 1))
     assert [job.id for job in publisher.sent] == [first]
     claim(first, 2)
-    service.submit(late, taken=Taken.KEEP, sender=(first, 2))
+    service.submit(late, taken=Taken.KEEP, sender=Sender(first, 2))
     assert [(job.id, job.args) for job in publisher.sent[1:]] == [(step.id, "[1]")]
 
 

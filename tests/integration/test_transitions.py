@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, Update
+from sqlalchemy import Connection, Engine, Update, update
 from sqlalchemy.exc import IntegrityError
 
 from task_app.jobs import faults, queries, transitions
+from task_app.jobs.models import Job
 from task_app.jobs.states import State, WaitReason, is_final
+from task_app.jobs.submission import Sender
 from task_app.jobs.view import JobView
 
 from ..factories import insert_job, job_row
@@ -51,7 +53,7 @@ def connection(engine: Engine) -> Iterator[Connection]:
 
 def test_the_straight_way(connection: Connection) -> None:
     job_id = insert_job(connection)
-    assert transitions.mark_published(connection, job_id, 1, NOW)
+    assert transitions.mark_published(connection, [(job_id, 1)], NOW)
     assert claim(connection, job_id)
     assert transitions.report(connection, job_id, 1, state="PROGRESS", meta='{"current": 1}')
     assert succeed(connection, job_id)
@@ -81,7 +83,7 @@ def test_only_one_of_many_claims_wins(engine: Engine) -> None:
 def test_a_claim_before_the_mark_counts_as_published(connection: Connection) -> None:
     job_id = insert_job(connection)
     assert claim(connection, job_id)
-    assert not transitions.mark_published(connection, job_id, 1, NOW)
+    assert not transitions.mark_published(connection, [(job_id, 1)], NOW)
     assert view(connection, job_id).published_at is not None
 
 
@@ -130,7 +132,7 @@ def test_a_cancelled_running_job_refuses_reports_and_may_still_end(connection: C
 def blocked(connection: Connection) -> tuple[str, str]:
     """Make a claimed job and one that waits for it as the next step of its chain."""
     before = insert_job(connection)
-    assert claim(connection, before)
+    assert transitions.claim(connection, before, 1, worker="w@h", worker_id="life-1", now=NOW)
     return before, insert_job(connection, parent_id=before, blocked_by=WaitReason.CHAIN, dispatch_at=None)
 
 
@@ -139,13 +141,55 @@ def test_only_the_current_attempt_goes_on_with_its_chain(connection: Connection)
     values = job_row(id=step)
 
     def go_on(attempt: int) -> bool:
-        return transitions.unblock(connection, step, values=values, wake_at=NOW, by=(before, attempt))
+        return transitions.unblock(connection, step, values=values, wake_at=NOW, by=Sender(before, attempt))
 
     assert rescue(connection, before)
     assert not go_on(1) and not go_on(2), "the one is over, the other has not begun"
     assert claim(connection, before, 2)
     assert not go_on(1) and go_on(2)
     assert view(connection, step).blocked_by is None
+
+
+LATER = NOW + timedelta(seconds=10)
+#: What the process that runs an attempt may write, given when it has claimed the job.
+WRITES: dict[str, Callable[[Connection, str, datetime], bool]] = {
+    "report": lambda c, i, at: transitions.report(c, i, 1, state="PROGRESS", meta="{}", claimed_at=at),
+    "succeed": lambda c, i, at: transitions.succeed(c, i, 1, result="3", children=None, claimed_at=at, now=NOW),
+    "fail": lambda c, i, at: transitions.end_badly(c, i, 1, state=State.FAILURE, error=ERROR, claimed_at=at, now=NOW),
+    "requeue": lambda c, i, at: transitions.requeue(
+        c, i, 1, values=job_row(), error=ERROR, line="{}\n", claimed_at=at, wake_at=NOW
+    ),
+    "block": lambda c, i, at: transitions.block(
+        c, i, 1, reason=WaitReason.REPLACEMENT, line="{}\n", claimed_at=at, wake_at=NOW
+    ),
+    "rescue": lambda c, i, at: transitions.rescue(c, i, 1, error=ERROR, line="{}\n", claimed_at=at, wake_at=NOW),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_of_two_claims_of_an_attempt_only_the_one_in_the_table_writes(connection: Connection, name: str) -> None:
+    job_id = insert_job(connection)
+    assert transitions.claim(connection, job_id, 1, worker="first@h", worker_id="life-1", now=NOW)
+    _forget_the_claim(connection, job_id)
+    assert not WRITES[name](connection, job_id, NOW)
+    assert transitions.claim(connection, job_id, 1, worker="second@h", worker_id="life-2", now=LATER)
+    assert not WRITES[name](connection, job_id, NOW)
+    assert view(connection, job_id).state == State.STARTED
+    assert WRITES[name](connection, job_id, LATER)
+
+
+def test_a_chain_goes_on_only_from_the_claim_in_the_table(connection: Connection) -> None:
+    before, step = blocked(connection)
+    values = job_row(id=step)
+    for claimed_at, goes_on in ((LATER, False), (NOW, True)):
+        by = Sender(before, 1, claimed_at)
+        assert transitions.unblock(connection, step, values=values, wake_at=NOW, by=by) is goes_on
+
+
+def _forget_the_claim(connection: Connection, job_id: str) -> None:
+    """What a crash of PostgreSQL may do within a second of the claim."""
+    forgotten = {"state": State.PENDING, "worker": None, "worker_id": None, "started_at": None}
+    connection.execute(update(Job).where(Job.__table__.c.id == job_id).values(**forgotten))
 
 
 def test_what_follows_ends_only_after_what_it_waits_for(connection: Connection) -> None:
@@ -232,7 +276,7 @@ def test_the_database_clock_is_now(connection: Connection) -> None:
 # -- any order of events -----------------------------------------------------------------------------------------
 
 EVENTS: dict[str, Callable[[Connection, str, int], bool]] = {
-    "publish": lambda c, i, a: transitions.mark_published(c, i, a, NOW),
+    "publish": lambda c, i, a: transitions.mark_published(c, [(i, a)], NOW) == 1,
     "claim": claim,
     "report": lambda c, i, a: transitions.report(c, i, a, state="PROGRESS", meta="{}"),
     "succeed": succeed,

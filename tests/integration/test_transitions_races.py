@@ -31,7 +31,7 @@ def claim(connection: Connection, job_id: str) -> bool:
 
 
 def mark_published(connection: Connection, job_id: str) -> bool:
-    return transitions.mark_published(connection, job_id, 1, NOW)
+    return transitions.mark_published(connection, [(job_id, 1)], NOW) == 1
 
 
 def publish_again(connection: Connection, job_id: str) -> bool:

@@ -65,7 +65,7 @@ MOVES = {name for name in vars(Reference) if not name.startswith("_") and hasatt
 
 #: What usually happens to a job that waits, runs or has ended: there is a way back from each, so examples go far.
 WAITING_EVENTS = [
-    *("mark_publish_failed", "lease_for_dispatch", "mark_many_published", "mark_published", "mark_published"),
+    *("mark_publish_failed", "lease_for_dispatch", "mark_published", "mark_published", "mark_published"),
     *("publish_again", "publish_again", "clear_alarm", "unblock", "unblock", "cancel", "give_back_lease"),
     *("end_whatever_runs", "claim_as_it_expires", "expire", "end_blocked", *["claim"] * 10),
 ]
@@ -207,10 +207,7 @@ class JobsUnderFire(RuleBasedStateMachine):
     # -- publishers ----------------------------------------------------------------------------------------------
 
     def _mark_published(self, message: Attempt) -> None:
-        self._make("mark_published", *astuple(message), self._tick())
-
-    def _mark_many_published(self, message: Attempt) -> None:
-        self._make("mark_many_published", self._batch_with(message), self._tick())
+        self._make("mark_published", self._batch_with(message), self._tick())
 
     def _mark_publish_failed(self, message: Attempt) -> None:
         now = self._tick()
