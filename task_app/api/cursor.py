@@ -4,9 +4,8 @@ import base64
 import binascii
 from datetime import UTC, datetime, timedelta
 
+from ..jobs.lists import Place
 from .guards import is_possible_id
-
-Place = tuple[datetime, str]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST = 400

@@ -7,7 +7,7 @@ from flask import Response, current_app, request
 from marshmallow import RAISE, Schema, fields
 
 from ..jobs import service
-from ..jobs.queries import Filter
+from ..jobs.lists import COUNT_LIMIT, Filter, Place
 from ..jobs.runtime import runtime
 from ..mirror import arguments
 from . import cursor
@@ -36,18 +36,18 @@ def show(query: dict[str, float], task_id: str) -> Response:
 @blueprint.arguments(ListQuerySchema, location="query", unknown=RAISE)
 @blueprint.response(200, JobPageSchema)
 @blueprint.problems(422, 503)
-def index(query: tuple[Filter, int, cursor.Place | None]) -> Response:
+def index(query: tuple[Filter, int, Place | None]) -> Response:
     """List jobs, newest first
 
-    Filters can be combined. `next` is the address of the following page.
+    Filters can be combined. `next` is the address of the following page; null says that no more follow. Where filters
+    seldom meet, a page may have fewer jobs than `limit`, even none, and still a `next`.
     """
     wanted, limit, after = query
-    jobs = service.page(wanted, limit=limit + 1, after=after)
-    more = len(jobs) > limit
-    next_cursor = cursor.encode((jobs[limit - 1].created_at, jobs[limit - 1].id)) if more else None
+    found = service.page(wanted, limit=limit, after=after)
+    next_cursor = cursor.encode(found.next) if found.next else None
     next_url = _next_url(next_cursor) if next_cursor else None
     root = request.script_root
-    page = {"tasks": [job_json(job, root) for job in jobs[:limit]], "next": next_url, "next_cursor": next_cursor}
+    page = {"tasks": [job_json(job, root) for job in found.jobs], "next": next_url, "next_cursor": next_cursor}
     response = json_response(page)
     if next_url:
         response.headers["Link"] = f'<{next_url}>; rel="next"'
@@ -57,6 +57,24 @@ def index(query: tuple[Filter, int, cursor.Place | None]) -> Response:
 def _next_url(next_cursor: str) -> str:
     query = {**request.args.to_dict(), "cursor": next_cursor}
     return f"{request.script_root}/tasks?{urlencode(query)}"
+
+
+class CountsSchema(Schema):
+    """How many jobs there are."""
+
+    counts = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    limit = fields.Integer(required=True, metadata={"description": "A count of this much means: that many or more."})
+
+
+@blueprint.route("/task-counts")
+@blueprint.response(200, CountsSchema)
+@blueprint.problems(503)
+def counts() -> Response:
+    """Count jobs by state
+
+    Counting stops at `limit`, so it costs the same however many there are.
+    """
+    return json_response({"counts": service.counts(), "limit": COUNT_LIMIT})
 
 
 @blueprint.route("/tasks/<task_id>/events")

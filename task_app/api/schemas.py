@@ -9,13 +9,13 @@ from uuid import UUID
 from flask import current_app
 from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
 
-from ..jobs.queries import Filter
+from ..jobs.lists import Filter, Place
 from ..jobs.runtime import runtime, utcnow
 from ..jobs.submission import Submission
 from ..mirror import arguments
 from ..mirror.fields import Integer, Number
 from ..mirror.storable import BAD_TEXT, is_storable
-from .cursor import Place, decode
+from .cursor import decode
 from .submission import UnknownTask, as_json, find_task
 
 YEAR = 366 * 24 * 3600

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, exists, false, func, or_, select
+from sqlalchemy import Connection, RowMapping, and_, exists, false, func, or_, select
 
 from .columns import utc_now
-from .models import Job, JobGroup, JobTag, Worker
+from .models import Job, JobGroup, Worker
 from .states import WAITING, WaitReason
 from .submission import Outgoing
 from .view import VIEW_COLUMNS, JobView
@@ -44,51 +43,6 @@ def versions(connection: Connection, job_ids: Sequence[str]) -> dict[str, int]:
         wanted = select(_c.id, _c.version).where(_c.id.in_(job_ids[start : start + CHUNK]))
         found.update((row.id, row.version) for row in connection.execute(wanted))
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which jobs to list; None means any."""
-
-    status: str | None = None
-    task: str | None = None
-    queue: str | None = None
-    tag: str | None = None
-    worker: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-
-
-def page(
-    connection: Connection, wanted: Filter, *, limit: int, after: tuple[datetime, str] | None = None
-) -> list[JobView]:
-    """Return up to `limit` jobs, newest first, after the (created_at, id) of the last one seen."""
-    statement: Select[Any] = _VIEW
-    created: Any = _c.created_at
-    key: Any = _c.id
-    if wanted.tag is not None:
-        tag = JobTag.__table__.c
-        statement = statement.join(JobTag, tag.job_id == _c.id).where(tag.tag == wanted.tag)
-        created, key = tag.created_at, tag.job_id
-    for column, value in (
-        (_c.state, wanted.status),
-        (_c.task, wanted.task),
-        (_c.queue, wanted.queue),
-        (_c.worker, wanted.worker),
-    ):
-        if value is not None:
-            statement = statement.where(column == value)
-    if wanted.created_after is not None:
-        statement = statement.where(created > wanted.created_after)
-    if wanted.created_before is not None:
-        statement = statement.where(created < wanted.created_before)
-    if after is not None:
-        # The first condition is implied by the second; it is what every database can turn into an index range.
-        statement = statement.where(
-            created <= after[0], or_(created < after[0], and_(created == after[0], key < after[1]))
-        )
-    statement = statement.order_by(created.desc(), key.desc()).limit(limit)
-    return [JobView.from_row(row) for row in connection.execute(statement).mappings()]
 
 
 # -- for Celery's result backend ---------------------------------------------------------------------------------
@@ -398,9 +352,3 @@ def workers(connection: Connection) -> list[RowMapping]:
     """Return every worker that has not said goodbye."""
     columns = Worker.__table__.c
     return list(connection.execute(select(*columns).where(columns.stopped_at.is_(None))).mappings())
-
-
-def count_by_state(connection: Connection) -> dict[str, int]:
-    """Count all jobs by state. Reads the whole state index: for tools and tests, not for pages."""
-    found = connection.execute(select(_c.state, func.count()).group_by(_c.state))
-    return {row[0]: row[1] for row in found}

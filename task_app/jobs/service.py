@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
-from . import faults, on_commit, queries, transitions
+from . import faults, lists, on_commit, queries, transitions
 from .database import transaction
 from .followers import AWAITS, refuse_without_input, revive
 from .outcome import tell_who_waits
@@ -48,10 +48,16 @@ def get(job_id: str) -> JobView:
     return job
 
 
-def page(wanted: queries.Filter, *, limit: int, after: tuple[datetime, str] | None = None) -> list[JobView]:
-    """Return up to `limit` jobs, newest first, after the (created_at, id) of the last one seen."""
+def page(wanted: lists.Filter, *, limit: int, after: lists.Place | None = None) -> lists.Page:
+    """Return up to `limit` jobs, newest first, from after the place where the last page ended."""
     with runtime().engine.connect() as connection:
-        return queries.page(connection, wanted, limit=limit, after=after)
+        return lists.page(connection, wanted, limit=limit, after=after)
+
+
+def counts() -> dict[str, int]:
+    """Return how many jobs are in each state; `lists.COUNT_LIMIT` means that many or more."""
+    with runtime().engine.connect() as connection:
+        return lists.counts(connection)
 
 
 # -- submitting --------------------------------------------------------------------------------------------------

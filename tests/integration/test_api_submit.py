@@ -15,7 +15,7 @@ from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from task_app.api.job import JobSchema
-from task_app.jobs import queries
+from task_app.jobs import lists
 from task_app.jobs.runtime import JobRuntime, runtime
 from task_app.jobs.view import JobView
 
@@ -26,7 +26,7 @@ def stored(app: Flask) -> list[JobView]:
     """Return all jobs, oldest first."""
     here: JobRuntime = app.extensions["jobs"]
     with here.engine.connect() as connection:
-        return queries.page(connection, queries.Filter(), limit=1000)[::-1]
+        return lists.page(connection, lists.Filter(), limit=1000).jobs[::-1]
 
 
 def add_task(app: Flask, function: Callable[..., Any], **options: Any) -> None:

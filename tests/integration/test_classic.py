@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from task_app import create_app
 from task_app.jobs import faults, service, transitions
-from task_app.jobs.queries import Filter
+from task_app.jobs.lists import Filter
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.states import State
 from task_app.jobs.submission import Submission
@@ -56,7 +56,7 @@ def job(app: Flask) -> Iterator[JobInHand]:
 
 def stored(app: Flask) -> list[Any]:
     with app.app_context():
-        return service.page(Filter(), limit=200)
+        return service.page(Filter(), limit=200).jobs
 
 
 def answers(client: FlaskClient, job: JobInHand) -> list[Any]:

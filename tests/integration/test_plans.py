@@ -14,8 +14,8 @@ from flask_migrate import upgrade
 from sqlalchemy import Connection, Engine, event, text
 
 from task_app import create_app
-from task_app.jobs import faults, groups, queries, transitions
-from task_app.jobs.queries import Filter
+from task_app.jobs import faults, groups, lists, queries, transitions
+from task_app.jobs.lists import Filter
 from task_app.jobs.runtime import JobRuntime
 from task_app.jobs.states import State, WaitReason
 from task_app.jobs.submission import Sender
@@ -76,15 +76,19 @@ Do = Callable[[Connection], Any]
 READS: dict[str, Do] = {
     "one": lambda c: queries.get(c, ONE),
     "versions": lambda c: queries.versions(c, [ONE, "another"]),
-    "the newest": lambda c: queries.page(c, Filter(), limit=50),
-    "a later page": lambda c: queries.page(c, Filter(), limit=50, after=(NOW - timedelta(days=100), ONE)),
-    "by status": lambda c: queries.page(c, Filter(status="FAILURE"), limit=50),
-    "by a status that few have": lambda c: queries.page(c, Filter(status="STARTED"), limit=50),
-    "by task": lambda c: queries.page(c, Filter(task="task.7"), limit=50),
-    "by queue": lambda c: queries.page(c, Filter(queue="queue-3"), limit=50),
-    "by worker": lambda c: queries.page(c, Filter(worker="w3@host"), limit=50),
-    "by tag": lambda c: queries.page(c, Filter(tag="red"), limit=50),
-    "by day": lambda c: queries.page(
+    "the newest": lambda c: lists.page(c, Filter(), limit=50),
+    "a later page": lambda c: lists.page(c, Filter(), limit=50, after=(NOW - timedelta(days=100), ONE)),
+    "by status": lambda c: lists.page(c, Filter(status="FAILURE"), limit=50),
+    "by a status that few have": lambda c: lists.page(c, Filter(status="STARTED"), limit=50),
+    "by task": lambda c: lists.page(c, Filter(task="task.7"), limit=50),
+    "by queue": lambda c: lists.page(c, Filter(queue="queue-3"), limit=50),
+    "by worker": lambda c: lists.page(c, Filter(worker="w3@host"), limit=50),
+    "by tag": lambda c: lists.page(c, Filter(tag="red"), limit=50),
+    "by task and queue": lambda c: lists.page(c, Filter(task="task.7", queue="queue-3"), limit=50),
+    "by what never meets": lambda c: lists.page(c, Filter(task="task.7", queue="none"), limit=50),
+    "by tag and status": lambda c: lists.page(c, Filter(tag="batch-7", status="FAILURE"), limit=50),
+    "counts": lambda c: lists.counts(c, limit=100),
+    "by day": lambda c: lists.page(
         c, Filter(created_after=NOW - timedelta(days=90), created_before=NOW - timedelta(days=89)), limit=50
     ),
     "results": lambda c: list(queries.metas(c, [ONE])),
