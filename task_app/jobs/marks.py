@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from datetime import datetime
 
 from sqlalchemy import Engine
@@ -12,8 +13,10 @@ from . import transitions
 
 logger = logging.getLogger(__name__)
 
-#: Seconds from the first mark to the write of all that have come since.
-PAUSE = 0.02
+#: Seconds from the first mark to the write of all that have come since. Well below `DISPATCH_GRACE`.
+PAUSE = 0.05
+#: Seconds without a mark until the thread ends that writes them.
+LINGER = 1.0
 
 
 class Marks:
@@ -31,42 +34,56 @@ class Marks:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._pending: dict[tuple[str, int], datetime] = {}
-        self._timer: threading.Timer | None = None
+        self._writer: threading.Thread | None = None
 
     def at_once(self) -> None:
         """From now on write each mark when it comes: in workers, whose main process forks, no thread may do it."""
         self._later = False
-        timer = self._timer
-        if timer is not None:
-            timer.join()
+        writer = self._writer
+        if writer is not None:
+            writer.join()
 
     def add(self, job_id: str, attempt: int, now: datetime) -> None:
         """Mark an attempt as published at `now`, soon. Never raises: the job is accepted and sent already."""
-        if self._pid != os.getpid():  # the parent's lock may be held, and its timer is not here
+        if self._pid != os.getpid():  # the parent's lock may be held, and its thread is not here
             self._begin()
         with self._lock:
             self._pending[job_id, attempt] = now
-            if self._later and self._timer is not None:
-                return
-            if self._later:
-                # No daemon: the interpreter's end waits for it.
-                self._timer = threading.Timer(PAUSE, self._on_time)
-                try:
-                    self._timer.start()
-                except RuntimeError:  # no thread to be had: too many, or the interpreter is ending
-                    self._timer = None
-                else:
-                    return
-        self.write()
+            later = self._later and (self._writer is not None or self._start())
+        if not later:
+            self.write()
 
     def __contains__(self, key: tuple[str, int]) -> bool:
         """Say whether this (id, attempt) was published and is still to be marked."""
         return key in self._pending
 
-    def _on_time(self) -> None:
+    def _start(self) -> bool:
+        writer = threading.Thread(target=self._run, name="marks")  # no daemon: the interpreter's end waits for it
+        try:
+            writer.start()
+        except RuntimeError:  # no thread to be had: too many, or the interpreter is ending
+            return False
+        self._writer = writer
+        return True
+
+    def _run(self) -> None:
+        busy_at = time.monotonic()
+        while True:
+            time.sleep(PAUSE)
+            if self._pending:
+                self.write()
+                busy_at = time.monotonic()
+            elif self._may_end(busy_at + LINGER):
+                return
+
+    def _may_end(self, lingers_until: float) -> bool:
+        if self._later and threading.main_thread().is_alive() and time.monotonic() < lingers_until:
+            return False
         with self._lock:
-            self._timer = None  # who comes from now on has a timer of its own
-        self.write()
+            if self._pending:
+                return False
+            self._writer = None  # who comes from now on starts another
+            return True
 
     def write(self) -> None:
         """Write all marks there are now."""

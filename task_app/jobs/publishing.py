@@ -13,7 +13,7 @@ from ..errors import BrokerUnavailable, MessageRefused, Unpublishable
 from . import faults, queries, transitions
 from .database import transaction
 from .outcome import tell_who_waits
-from .runtime import runtime, utcnow
+from .runtime import Publisher, runtime, utcnow
 from .states import State
 from .submission import Outgoing
 
@@ -66,7 +66,7 @@ def dispatch(limit: int) -> int:
     jobs = _lease(utcnow(), 1 if publisher.is_doubtful() else limit)
     if not jobs:
         return 0
-    sent, refused, unsent, reason = _send(jobs)
+    sent, refused, unsent, reason = _send(publisher, jobs)
     with transaction(runtime().engine) as connection:
         if sent:
             transitions.mark_published(connection, sorted(sent), utcnow())  # one order for all writers
@@ -92,23 +92,28 @@ def _lease(now: datetime, limit: int) -> list[Outgoing]:
     return jobs
 
 
-def _send(jobs: Sequence[Outgoing]) -> tuple[list[Key], list[tuple[Outgoing, str]], Sequence[Outgoing], str]:
+def _send(
+    publisher: Publisher, jobs: Sequence[Outgoing]
+) -> tuple[list[Key], list[tuple[Outgoing, str]], Sequence[Outgoing], str]:
     """Send messages until the broker is gone; return what was sent, refused (and why), and not sent (and why)."""
-    publisher = runtime().publisher
     sent: list[Key] = []
     refused: list[tuple[Outgoing, str]] = []
-    for tried, job in enumerate(jobs):
-        try:
-            if publisher is not None:
-                publisher.publish(job)
-        except Unpublishable as error:
-            _fail(job, error)
-        except MessageRefused as error:
-            refused.append((job, str(error)))
-        except BrokerUnavailable as error:
-            return sent, refused, jobs[tried:], str(error)
-        else:
-            sent.append(_key(job))
+    tried = 0
+    try:
+        with publisher.together():
+            for tried, job in enumerate(jobs):
+                try:
+                    publisher.publish(job)
+                except Unpublishable as error:
+                    _fail(job, error)
+                except MessageRefused as error:
+                    refused.append((job, str(error)))
+                except BrokerUnavailable as error:
+                    return sent, refused, jobs[tried:], str(error)
+                else:
+                    sent.append(_key(job))
+    except BrokerUnavailable as error:
+        return [], refused, jobs, str(error)
     return sent, refused, [], ""
 
 

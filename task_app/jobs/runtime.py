@@ -1,6 +1,7 @@
 """What the kernel keeps per app, and its clock."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -23,6 +24,12 @@ class Publisher(Protocol):
         """Send the message of a job.
 
         Raises BrokerUnavailable within the broker timeout, MessageRefused, and Unpublishable.
+        """
+
+    def together(self) -> AbstractContextManager[None]:
+        """Send what is published within in one go at the end, where the broker can.
+
+        Raises BrokerUnavailable: then none of it counts as sent.
         """
 
     def refusal(self) -> str | None:

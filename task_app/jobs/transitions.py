@@ -6,7 +6,7 @@ All functions take a connection of the kernel's engine and may be called from an
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -82,6 +82,22 @@ def _this(attempt: bool = True) -> list[ColumnElement[bool]]:
     return guard
 
 
+def _these() -> list[ColumnElement[bool]]:
+    return [_c.id.in_(bindparam("job_ids", expanding=True)), _c.attempt == bindparam("of_attempt")]
+
+
+def _move_these(connection: Connection, statement: Update, jobs: Iterable[tuple[str, int]], **params: Any) -> int:
+    """Move many (id, attempt) pairs: one statement for all at the same attempt. Returns how many moved."""
+    by_attempt: dict[int, list[str]] = {}
+    for job_id, attempt in jobs:
+        by_attempt.setdefault(attempt, []).append(job_id)
+    return sum(
+        _count_moved(connection, statement, {"job_ids": ids[start : start + CHUNK], "of_attempt": attempt, **params})
+        for attempt, ids in by_attempt.items()
+        for start in range(0, len(ids), CHUNK)
+    )
+
+
 def history_line(
     *, attempt: int, state: str, worker: str | None, started_at: datetime | None, finished_at: datetime, error: Any
 ) -> str:
@@ -122,8 +138,7 @@ def insert_jobs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 # A mark or a lease that PostgreSQL forgets in a crash sends a message twice, and the second finds nothing to claim.
 _PUBLISHED = _move(
-    _c.id.in_(bindparam("job_ids", expanding=True)),
-    _c.attempt == bindparam("of_attempt"),
+    *_these(),
     _waiting,
     _c.dispatch_at.is_not(None),
     FlushedLater(),
@@ -134,19 +149,8 @@ _PUBLISHED = _move(
 
 
 def mark_published(connection: Connection, jobs: Sequence[tuple[str, int]], now: datetime) -> int:
-    """The broker has the messages of these (id, attempt) pairs; returns how many waited for that.
-
-    One statement for all that are at the same attempt.
-    """
-    by_attempt: dict[int, list[str]] = {}
-    for job_id, attempt in jobs:
-        by_attempt.setdefault(attempt, []).append(job_id)
-    marked = 0
-    for attempt, ids in by_attempt.items():
-        for start in range(0, len(ids), CHUNK):
-            params = {"job_ids": ids[start : start + CHUNK], "of_attempt": attempt, "now": now}
-            marked += _count_moved(connection, _PUBLISHED, params)
-    return marked
+    """The broker has the messages of these (id, attempt) pairs; returns how many waited for that."""
+    return _move_these(connection, _PUBLISHED, jobs, now=now)
 
 
 _UNPUBLISHED = _move(
@@ -167,13 +171,13 @@ def mark_publish_failed(
 
 
 _LEASED = (
-    update(Job).where(*_this(), _c.dispatch_at.is_not(None), FlushedLater()).values(dispatch_at=bindparam("until"))
+    update(Job).where(*_these(), _c.dispatch_at.is_not(None), FlushedLater()).values(dispatch_at=bindparam("until"))
 )
 
 
 def lease_for_dispatch(connection: Connection, jobs: Sequence[tuple[str, int]], until: datetime) -> None:
     """Keep other dispatchers away from these jobs while their messages are being sent."""
-    connection.execute(_LEASED, [{"job_id": job_id, "of_attempt": attempt, "until": until} for job_id, attempt in jobs])
+    _move_these(connection, _LEASED, jobs, until=until)
 
 
 _UNLEASED = _move(

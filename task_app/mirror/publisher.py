@@ -4,6 +4,8 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,7 @@ from celery import Celery
 from celery.app.routes import MapRoute
 from celery.exceptions import QueueNotFound
 from flask import Flask
-from kombu import Connection, Queue
+from kombu import Connection, Producer, Queue
 from kombu.exceptions import DecodeError, EncodeError, LimitExceeded, OperationalError
 from kombu.pools import ProducerPool, producers
 
@@ -24,10 +26,17 @@ from . import codec
 from .breaker import Breaker
 
 HIGHEST_PRIORITY = 9
+BATCH = 500  # messages in one pipeline
 REPR_LIMIT = 1024  # characters, as Celery's own
 
 #: What says that the broker, or a connection to it, can't be had now.
 UNREACHABLE = (OperationalError, LimitExceeded, OSError, AMQPError)
+
+
+class _Batch(threading.local):
+    """The producer that collects what this thread publishes."""
+
+    producer: Producer | None = None
 
 
 class CeleryPublisher:
@@ -44,6 +53,7 @@ class CeleryPublisher:
         self._pool: ProducerPool | None = None
         self._pool_pid = 0
         self._lock = threading.Lock()
+        self._batch = _Batch()
         self._breaker = Breaker()
         #: (task, queue and priority asked for) → queue and priority, as far as nothing else decides.
         self._routes: dict[tuple[str, str | None, int | None], tuple[str, int]] = {}
@@ -98,10 +108,42 @@ class CeleryPublisher:
         Raises BrokerUnavailable within the broker timeout (at once, if it was away a moment ago), MessageRefused when
         the broker answers but does not take this message, and Unpublishable when no message can be made of the job.
         """
+        if self._batch.producer is not None:
+            with self._reported():
+                self._send(job, self._batch.producer)  # into the pipeline; nothing is known yet
+            return
         if refusal := self._breaker.enter():
             raise BrokerUnavailable(refusal)
-        try:
+        with self._reported():
             self._send_twice(job)
+        self._breaker.succeeded()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Send what this thread publishes within in one go at the end, where the transport can (Redis).
+
+        Raises BrokerUnavailable: then none of it counts as sent.
+        """
+        if refusal := self._breaker.enter():
+            raise BrokerUnavailable(refusal)
+        with self._reported(), self._producer() as producer:
+            if not producer.supports_batch_publish:
+                yield
+                return
+            _ = producer.channel  # connects
+            try:
+                self._batch.producer = producer
+                with producer.batch(max_size=BATCH):
+                    yield
+            finally:
+                self._batch.producer = None
+        self._breaker.succeeded()
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Turn what kombu and its drivers raise into our errors, and tell the breaker."""
+        try:
+            yield
         except (DecodeError, EncodeError, QueueNotFound) as error:
             raise Unpublishable(_one_line(error)) from error
         except LimitExceeded as error:  # our own pool is busy; that says nothing of the broker
@@ -112,7 +154,6 @@ class CeleryPublisher:
                 raise MessageRefused(_one_line(error)) from error
             self._breaker.failed(_one_line(error))
             raise BrokerUnavailable(_one_line(error)) from error
-        self._breaker.succeeded()
 
     def _send_twice(self, job: Outgoing) -> None:
         """Send; once more, at once, when that failed at once: a pooled connection may be a dead one.
@@ -121,13 +162,15 @@ class CeleryPublisher:
         """
         begin = time.monotonic()
         try:
-            self._send(job)
+            with self._producer() as producer:
+                self._send(job, producer)
         except UNREACHABLE as error:
             if isinstance(error, RefusedByBroker) or time.monotonic() - begin > self._timeout / 2:
                 raise
             if self._flask_app.config["EMBEDDED_BROKER"]:
                 self._restart_embedded(error)
-            self._send(job)
+            with self._producer() as producer:
+                self._send(job, producer)
 
     def _restart_embedded(self, error: Exception) -> None:
         """The embedded broker belongs to whoever needs it first, also after it was killed."""
@@ -136,7 +179,20 @@ class CeleryPublisher:
         except (ConfigurationError, OSError) as failure:
             raise OperationalError(_one_line(failure)) from error
 
-    def _send(self, job: Outgoing) -> None:
+    @contextmanager
+    def _producer(self) -> Iterator[Producer]:
+        """Lend a producer; after an error its connection is not used again."""
+        with (
+            self._producers().acquire(block=True, timeout=self._timeout) as producer,
+            producer.connection._reraise_as_library_errors(),
+        ):
+            try:
+                yield producer
+            except Exception:
+                producer.connection.collect()  # whatever it was: the next message gets a new connection
+                raise
+
+    def _send(self, job: Outgoing, producer: Producer) -> None:
         celery, extra = self._celery, json.loads(job.message) if job.message else {}
         stamped = extra.get("stamped_headers") or []
         headers = extra.get("headers", {})
@@ -168,30 +224,22 @@ class CeleryPublisher:
             stamped_headers=stamped or None,
             **{stamp: headers.get(stamp) for stamp in stamped},
         )
-        with (
-            self._producers().acquire(block=True, timeout=self._timeout) as producer,
-            producer.connection._reraise_as_library_errors(),
-        ):
-            try:
-                celery.amqp.send_task_message(
-                    producer,
-                    job.task,
-                    message,
-                    headers={
-                        **headers,
-                        "job_attempt": job.attempt,
-                        "job_max_retries": extra.get("max_retries"),
-                        "job_bell": [job.queue, job.priority, time.time()],
-                    },
-                    priority=self._on_the_wire(job.priority),
-                    retry=False,
-                    confirm_timeout=self._timeout,
-                    **self._destination(job, extra),
-                    **({"compression": extra["compression"]} if extra.get("compression") else {}),
-                )
-            except Exception:
-                producer.connection.collect()  # whatever it was: the next message gets a new connection
-                raise
+        celery.amqp.send_task_message(
+            producer,
+            job.task,
+            message,
+            headers={
+                **headers,
+                "job_attempt": job.attempt,
+                "job_max_retries": extra.get("max_retries"),
+                "job_bell": [job.queue, job.priority, time.time()],
+            },
+            priority=self._on_the_wire(job.priority),
+            retry=False,
+            confirm_timeout=self._timeout,
+            **self._destination(job, extra),
+            **({"compression": extra["compression"]} if extra.get("compression") else {}),
+        )
 
     def depth(self, queue: str) -> int:
         """Return how many messages wait in a queue of the broker. Raises BrokerUnavailable."""

@@ -61,6 +61,8 @@ class FailingChannel(Channel):
     """A channel whose connections don't try again by themselves, and whose messages are taken for good."""
 
     ack_emulation = False
+    #: Kombu says no where redis-py might send a pipeline again; ours never does.
+    supports_batch_publish = True
     _shared_client: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -94,3 +96,4 @@ class FailingTransport(Transport):
     """Takes the place of kombu's for `redis://`, `rediss://` and `redis+socket://`."""
 
     Channel = FailingChannel
+    supports_batch_publish = True

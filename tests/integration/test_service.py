@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ from flask import Flask
 from sqlalchemy import event
 
 from task_app.errors import BrokerUnavailable, IllegalMove, JobExists, JobNotFound, Unpublishable, ValueNotStorable
-from task_app.jobs import publishing, queries, service, transitions, workers
+from task_app.jobs import lists, publishing, queries, service, transitions, workers
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.service import Taken
 from task_app.jobs.states import State
@@ -38,6 +39,9 @@ class Recorder:
         if job.id in self.impossible:
             raise Unpublishable("nonsense")
         self.sent.append(job)
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def refusal(self) -> str | None:
         return None
@@ -105,10 +109,11 @@ def test_marks_are_written_by_themselves(publisher: Recorder) -> None:
 
 
 def test_marks_need_no_thread(publisher: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_thread(timer: threading.Timer) -> None:
+    def no_thread(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Timer, "start", no_thread)
+    until(lambda: "marks" not in {thread.name for thread in threading.enumerate()}, "the end of the thread before")
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
     first = service.submit(Submission(task="add"))
     monkeypatch.undo()
     assert service.get(first.id).published_at is not None
@@ -201,7 +206,7 @@ def test_an_attempt_that_is_over_does_not_start_the_next_step(publisher: Recorde
 def test_arguments_over_the_limit_are_refused(publisher: Recorder) -> None:
     with pytest.raises(ValueNotStorable, match="JOB_ARGUMENTS_LIMIT"):
         service.submit(Submission(task="add", args=json.dumps(["x" * 2_000_000])))
-    assert service.page(queries.Filter(), limit=1) == []
+    assert service.page(lists.Filter(), limit=1).jobs == []
 
 
 def test_a_job_without_a_possible_message_fails_and_stops_nobody(publisher: Recorder) -> None:
