@@ -9,10 +9,10 @@ from task_app.jobs import queries, service
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.submission import Submission
 
-from .stack import EACH_PAIR, running, until
+from .stack import EACH_PAIR, EACH_SERVER_PAIR, running, until
 
 
-@EACH_PAIR
+@EACH_SERVER_PAIR
 def test_ten_thousand_jobs_due_in_an_hour_cost_nobody_anything(tmp_path: Path, database: str, broker: str) -> None:
     with running(tmp_path, database, broker) as stack:
         worker = stack.start_worker()

@@ -10,7 +10,7 @@ from kombu import Connection
 from task_app.jobs import publishing, service
 from task_app.jobs.states import WaitReason
 
-from .stack import EACH_PAIR, Stack, running, until
+from .stack import EACH_PAIR, EACH_SERVER_PAIR, Stack, running, until
 from .test_recovery import depth
 
 
@@ -29,7 +29,7 @@ def test_duplicates_are_dropped_and_counted(tmp_path: Path, database: str, broke
         assert sorted(ledger.read_text().split(), key=int) == [str(n) for n in range(20)]
 
 
-@EACH_PAIR
+@EACH_SERVER_PAIR
 def test_a_worker_that_slept_past_its_lease_writes_nothing(tmp_path: Path, database: str, broker: str) -> None:
     with running(tmp_path, database, broker) as stack:
         sleeper = stack.start_worker(concurrency=1)

@@ -128,7 +128,8 @@ def test_nothing_is_published_again_while_a_queue_is_merely_long(tmp_path: Path,
         urgent = [stack.task("add").apply_async((1, 1), priority=9, countdown=n / 4) for n in range(40)]
         for result in results + urgent:
             stack.until_ended(result.id)
-        assert stack.dropped() == 0
+        # Not `dropped`: a broker that is slow to confirm gets a message again from who sends it, and that is no loss.
+        assert [worker.services["rescuer"]["total"] for worker in stack.workers()] == [0]
 
 
 @EACH_BROKER

@@ -15,34 +15,34 @@ from task_app.jobs import groups, publishing, service, transitions
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.submission import Submission
 
-from .stack import EACH_PAIR, Stack, running, until
+from .stack import EACH_SERVER_PAIR, Stack, running, until
 
 
-@EACH_PAIR
+@EACH_SERVER_PAIR
 def test_a_killed_worker_loses_nothing(tmp_path: Path, database: str, broker: str) -> None:
     ledger = tmp_path / "ledger"
     with running(tmp_path, database, broker) as stack:
         worker = stack.start_worker(concurrency=2)
         done = stack.task("add").delay(1, 2)
         before = stack.until_ended(done.id)
-        held = [stack.task("probe.steps").delay(40, 0.05) for _ in range(2)]
+        held = [stack.task("probe.steps").delay(80, 0.05) for _ in range(2)]
         for result in held:
             stack.until_state(result.id, "PROGRESS")
         # Two run; some of these are prefetched, the rest wait in the broker.
-        waiting = [stack.task("probe.ledger").delay(str(ledger), str(n)) for n in range(20)]
+        waiting = [stack.task("probe.ledger").delay(str(ledger), str(n)) for n in range(10)]
         stack.kill(worker)
         stack.start_worker(name="w2")
-        assert [stack.until_ended(result.id).state for result in held + waiting] == ["SUCCESS"] * 22
-        assert sorted(ledger.read_text().split(), key=int) == [str(n) for n in range(20)]
+        assert [stack.until_ended(result.id).state for result in held + waiting] == ["SUCCESS"] * 12
+        assert sorted(ledger.read_text().split(), key=int) == [str(n) for n in range(10)]
         for result in held:
             job = stack.job(result.id)
             assert (job.attempt, [entry["state"] for entry in job.history]) == (2, ["LOST", "SUCCESS"])
         assert stack.job(done.id) == before
 
 
-@EACH_PAIR
+@EACH_SERVER_PAIR
 def test_many_jobs_over_http_end_right(tmp_path: Path, database: str, broker: str) -> None:
-    number = 1000 if database == "postgresql" else 100  # the chaos suite sends thousands on every pair
+    number = 500 if database == "postgresql" else 50  # the chaos suite sends thousands on every pair
     with running(tmp_path, database, broker) as stack:
         stack.start_worker()
         address = stack.start_web()

@@ -16,7 +16,7 @@ from task_app.jobs.states import State
 from task_app.jobs.submission import Submission
 from task_app.jobs.workers import WorkerView
 
-from .stack import EACH_PAIR, PATIENCE, ROOT, Stack, running, until
+from .stack import EACH_SERVER_PAIR, PATIENCE, ROOT, Stack, running, until
 
 
 def worker_named(stack: Stack, name: str) -> WorkerView:
@@ -94,7 +94,7 @@ def test_four_running_and_a_hundred_prefetched_survive_their_worker(tmp_path: Pa
         assert sorted(ledger.read_text().split(), key=int) == [str(n) for n in range(120)]
 
 
-@EACH_PAIR
+@EACH_SERVER_PAIR
 def test_a_stop_has_an_end_and_costs_no_attempt(tmp_path: Path, database: str, broker: str) -> None:
     with running(tmp_path, database, broker, FLASK_STOP_GRACE="1.5") as stack:
         worker = stack.start_worker(concurrency=2)
@@ -180,7 +180,7 @@ def test_maintenance_runs_alone_and_tells_what_it_did(embedded_stack: Stack) -> 
     assert _status(embedded_stack) == (3, [])
     alone = embedded_stack.start("flask", "--app", "make_celery:flask_app", "maintenance", "run")
     until(lambda: embedded_stack.job(job_id).published_at is not None, "the dispatcher")
-    until(lambda: _status(embedded_stack)[1][0]["services"]["dispatcher"]["total"] == 1, "the status")
+    until(lambda: [w.services["dispatcher"]["total"] for w in embedded_stack.workers()] == [1], "the heartbeat to tell")
     code, (process,) = _status(embedded_stack)
     assert (code, process["pid"], process["state"], process["pool"]) == (0, alone.pid, "alive", "maintenance")
     assert embedded_stack.stop(alone) == 0

@@ -159,7 +159,7 @@ def ask(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @given(st.data(), BODIES, TYPES, QUERIES | RAW_QUERIES, HEADERS)
-@settings(RELAXED, max_examples=250)
+@settings(RELAXED, max_examples=120)
 def test_no_request_to_any_route_ends_in_a_500(
     app: Flask,
     connection: Connection,
@@ -179,7 +179,7 @@ def test_no_request_to_any_route_ends_in_a_500(
 
 
 @given(OPTIONS, st.dictionaries(st.sampled_from(["to", "subject", "body"]), TEXT | VALUES, max_size=2), st.booleans())
-@settings(RELAXED, max_examples=100)
+@settings(RELAXED, max_examples=60)
 def test_no_submission_ends_in_a_500(
     connection: Connection, ask: Callable[..., None], options: dict[str, Any], changed: dict[str, Any], bare: bool
 ) -> None:
@@ -195,7 +195,7 @@ def test_no_submission_ends_in_a_500(
 
 
 @given(st.sampled_from(NAMES), TEXT | NUMBERS.map(str) | ODD_TEXT)
-@settings(RELAXED, max_examples=150)
+@settings(RELAXED, max_examples=80)
 def test_no_query_ends_in_a_500(connection: Connection, ask: Callable[..., None], name: str, value: str) -> None:
     for path in ("/tasks", f"/tasks/{insert_ended(connection)}"):
         ask("GET", path, f"{name}={percent(value)}")
