@@ -139,7 +139,29 @@ def _streams(figures: Figures) -> str:
     )
 
 
-SECTIONS = {"http": _http, "latency": _latency, "streams": _streams, "storm": _storm}
+def _scale(figures: Figures) -> str:
+    few, many = figures["few_table"], figures["many_table"]
+    head = (
+        f"## With {figures['rows']:,} rows\n\n"
+        f"Written by `make bench-scale`: {figures['rows']:,} jobs of all states over years, beside a table of "
+        f"{figures['few']:,}, on PostgreSQL\nwith 32 MB of shared buffers, in turn.\n\n"
+        "| | few rows | many rows | ratio |\n|---|---|---|---|\n"
+    )
+    for what, key in (("no-op jobs/s", "rate"), ("submit by HTTP, p99 ms", "p99")):
+        one, other = few["whole"][key], many["whole"][key]
+        head += f"| {what} | {one:.1f} | {other:.1f} | {other / one:.2f} × |\n"
+    rows = ""
+    for what, one in many.items():
+        if what != "whole":
+            cells = (few[what]["p50"], one["p50"], few[what]["p95"], one["p95"])
+            rows += f"| {what} | {' | '.join(f'{cell:.2f}' for cell in cells)} |\n"
+    return (
+        f"{head}\nEach statement alone, milliseconds:\n\n"
+        f"| | few p50 | many p50 | few p95 | many p95 |\n|---|---|---|---|---|\n{rows}"
+    )
+
+
+SECTIONS = {"http": _http, "latency": _latency, "streams": _streams, "storm": _storm, "scale": _scale}
 
 
 def _chart(figures: Figures) -> str:

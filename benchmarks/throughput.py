@@ -109,18 +109,23 @@ def family(heads: list[psutil.Process]) -> list[psutil.Process]:
 def run_round(contestant: Contestant, workload: str, number: int) -> Throughput:
     """Let a contestant do that many jobs on servers of its own. Raises RoundFailed."""
     with arena(contestant) as place:
-        filled = place.run(contestant, contestant.submit(workload, number)).wait()
-        if filled != 0:
-            raise RoundFailed(f"{contestant.name} could not be filled:\n{place.output()}")
-        with working(place, contestant) as heads:
-            _wait_for(place, heads, int(number * WARM_UP), contestant)
-            spent = _cpu(heads)
-            _wait_for(place, heads, number, contestant)
-            used, memory = _cpu(heads) - spent, _memory(heads)
-        done = number - int(number * WARM_UP)
-        moments = ticks.read(str(place.ticks))
-        seconds = (moments[number - 1] - moments[number - done - 1]) / 1e9
-        return Throughput(done / seconds, 1000 * used / done, memory)
+        return run_round_in(place, contestant, workload, number)
+
+
+def run_round_in(place: Arena, contestant: Contestant, workload: str, number: int) -> Throughput:
+    """Let a contestant do that many jobs on these servers. Raises RoundFailed."""
+    filled = place.run(contestant, contestant.submit(workload, number)).wait()
+    if filled != 0:
+        raise RoundFailed(f"{contestant.name} could not be filled:\n{place.output()}")
+    with working(place, contestant) as heads:
+        _wait_for(place, heads, int(number * WARM_UP), contestant)
+        spent = _cpu(heads)
+        _wait_for(place, heads, number, contestant)
+        used, memory = _cpu(heads) - spent, _memory(heads)
+    done = number - int(number * WARM_UP)
+    moments = ticks.read(str(place.ticks))
+    seconds = (moments[number - 1] - moments[number - done - 1]) / 1e9
+    return Throughput(done / seconds, 1000 * used / done, memory)
 
 
 def _wait_for(place: Arena, heads: list[psutil.Process], number: int, contestant: Contestant) -> None:

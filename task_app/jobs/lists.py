@@ -18,7 +18,7 @@ _VIEW = [_c[name] for name in VIEW_COLUMNS.values()]
 Place = tuple[datetime, str]
 
 #: How many jobs that meet one condition are looked at for those that meet the others as well.
-REACH = 5_000
+REACH = 2_000
 #: A count that gets here stops: that many or more.
 COUNT_LIMIT = 10_000
 
