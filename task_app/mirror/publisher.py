@@ -124,13 +124,13 @@ class CeleryPublisher:
 
         Raises BrokerUnavailable: then none of it counts as sent.
         """
+        if not self._has_pipelines():
+            yield
+            return
         if refusal := self._breaker.enter():
             raise BrokerUnavailable(refusal)
         with self._reported(), self._producer() as producer:
-            if not producer.supports_batch_publish:
-                yield
-                return
-            _ = producer.channel  # connects
+            self._connect(producer)
             try:
                 self._batch.producer = producer
                 with producer.batch(max_size=BATCH):
@@ -138,6 +138,15 @@ class CeleryPublisher:
             finally:
                 self._batch.producer = None
         self._breaker.succeeded()
+
+    def _connect(self, producer: Producer) -> None:
+        try:
+            _ = producer.channel
+        except UNREACHABLE as error:
+            if not self._flask_app.config["EMBEDDED_BROKER"]:
+                raise
+            self._restart_embedded(error)
+            _ = producer.channel
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -275,6 +284,10 @@ class CeleryPublisher:
     def _on_the_wire(self, priority: int) -> int:
         """Turn the number over for Redis, where 0 comes first; for us and for RabbitMQ 9 does."""
         return HIGHEST_PRIORITY - priority if self._counts_down() else priority
+
+    def _has_pipelines(self) -> bool:
+        transport = self._producers().connections.connection.transport
+        return bool(transport.implements.batch_publish and transport.supports_batch_publish)
 
     def _counts_down(self) -> bool:
         driver: str = self._producers().connections.connection.transport.driver_type
