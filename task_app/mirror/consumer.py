@@ -13,7 +13,7 @@ from kombu.transport.redis import Transport as RedisTransport
 
 from . import junk
 from .intake import intake
-from .redis_transport import FailingTransport
+from .redis_transport import FailingChannel, FailingTransport
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +110,10 @@ class JobConsumer(Consumer):
     def register_with_event_loop(self, hub: Any) -> None:
         """Wake the loop every second: it sleeps for up to ten, and what other threads ask for waits."""
         super().register_with_event_loop(hub)
+        channel = self.task_consumer.channel
+        if isinstance(channel, FailingChannel) and self.prefetch_multiplier > 1:
+            # Several at once, in time: there is still one for each process of the pool.
+            channel.fetch_from = max(1, self.initial_prefetch_count // 2)
         intake.tick()
         hub.timer.call_repeatedly(1.0, intake.tick)
 

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from kombu import Connection, Queue
+from kombu import Connection, Message, Queue
 from redis import Redis
+from redis.connection import AbstractConnection
 
 from task_app.mirror.consumer import JobAMQP
 
@@ -72,6 +74,70 @@ def numbers_taken(url: str, queue: Queue, number: int) -> list[int]:
         while len(taken) < number:
             connection.drain_events(timeout=5)
     return taken
+
+
+@pytest.mark.parametrize("pops_many", [True, False])
+def test_several_messages_come_at_once_where_the_server_can(
+    place: tuple[str, str], pops_many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, name = place
+    queue, taken, asked = Queue(name, routing_key=name), [], []
+    send: Any = AbstractConnection.send_command
+
+    def note(connection: AbstractConnection, *command: Any, **options: Any) -> None:
+        asked.append(command[0])
+        send(connection, *command, **options)
+
+    monkeypatch.setattr(AbstractConnection, "send_command", note)
+    with connection_of(url) as connection:
+        for number in range(20):
+            connection.Producer().publish({"number": number}, routing_key=name, declare=[queue])
+        with connection.Consumer(queue, callbacks=[lambda body, message: taken.append(body["number"])]) as consumer:
+            consumer.channel._pops_many = pops_many
+            consumer.qos(prefetch_count=10)
+            while len(taken) < 10:
+                connection.drain_events(timeout=5)
+    assert taken == list(range(10))
+    assert [asked.count(command) for command in ("BLMPOP", "BRPOP")] == ([1, 0] if pops_many else [0, 10])
+
+
+def test_messages_that_came_with_one_that_breaks_the_loop_go_back(place: tuple[str, str]) -> None:
+    url, name = place
+    queue, client = Queue(name, routing_key=name), Redis.from_url(url, decode_responses=True)
+
+    def break_at_two(body: dict[str, int], message: Message) -> None:
+        message.ack()
+        if body["number"] == 2:
+            raise KeyboardInterrupt
+
+    with connection_of(url) as connection:
+        for number in range(6):
+            connection.Producer().publish({"number": number}, routing_key=name, declare=[queue])
+        with connection.Consumer(queue, callbacks=[break_at_two]) as consumer:
+            consumer.qos(prefetch_count=6)
+            with pytest.raises(KeyboardInterrupt):
+                connection.drain_events(timeout=5)  # all that are wanted come in one event
+        assert messages(client, name) == {name: 3}
+        assert numbers_taken(url, queue, 3) == [3, 4, 5]
+
+
+def test_few_are_not_fetched_singly(place: tuple[str, str]) -> None:
+    url, name = place
+    queue, taken = Queue(name, routing_key=name), []
+    with connection_of(url) as connection:
+        for number in range(8):
+            connection.Producer().publish({"number": number}, routing_key=name, declare=[queue])
+        with connection.Consumer(queue, callbacks=[lambda body, message: taken.append(message)]) as consumer:
+            consumer.channel.fetch_from = 2
+            consumer.qos(prefetch_count=4)
+            while len(taken) < 4:
+                connection.drain_events(timeout=5)
+            taken[0].ack()
+            with pytest.raises(TimeoutError):
+                connection.drain_events(timeout=0.2)
+            taken[1].ack()
+            while len(taken) < 6:
+                connection.drain_events(timeout=5)
 
 
 def test_nothing_is_kept_beside_the_queue(place: tuple[str, str]) -> None:
