@@ -10,7 +10,7 @@ from flask import Flask
 from kombu import Queue
 
 from .errors import ConfigurationError
-from .mirror.publisher import HIGHEST_PRIORITY
+from .jobs.submission import HIGHEST_PRIORITY
 from .mirror.request import is_limit
 
 #: What the promises of the service rest on; see docs/decisions/0001-foundation.md.

@@ -11,7 +11,7 @@ app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=CONNIN
 tasks = {name: app.task(name=name, pass_context=False)(getattr(ticks, name)) for name in ticks.WORKLOADS}
 
 if __name__ == "__main__":
-    with app.replace_connector(procrastinate.SyncPsycopgConnector(conninfo=CONNINFO)).open() as here:
+    with app.replace_connector(procrastinate.SyncPsycopgConnector(conninfo=CONNINFO)) as here, here.open():
         if not here.check_connection():
             here.schema_manager.apply_schema()
         task = here.tasks[sys.argv[1]]

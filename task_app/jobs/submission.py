@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+#: Priorities are 0 to 9, and 9 goes first, whatever a broker makes of the numbers.
+HIGHEST_PRIORITY = 9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:

@@ -21,13 +21,13 @@ from kombu.pools import ProducerPool, producers
 
 from .. import embedded
 from ..errors import BrokerUnavailable, ConfigurationError, MessageRefused, Unpublishable
-from ..jobs.submission import Outgoing, Submission
+from ..jobs.submission import HIGHEST_PRIORITY, Outgoing, Submission
 from . import codec
 from .breaker import Breaker
+from .plain import REPR_LIMIT, PlainMessages
+from .redis_transport import FailingChannel
 
-HIGHEST_PRIORITY = 9
 BATCH = 500  # messages in one pipeline
-REPR_LIMIT = 1024  # characters, as Celery's own
 
 #: What says that the broker, or a connection to it, can't be had now.
 UNREACHABLE = (OperationalError, LimitExceeded, OSError, AMQPError)
@@ -55,6 +55,7 @@ class CeleryPublisher:
         self._lock = threading.Lock()
         self._batch = _Batch()
         self._breaker = Breaker()
+        self._plain = PlainMessages(celery, self._send)
         #: (task, queue and priority asked for) → queue and priority, as far as nothing else decides.
         self._routes: dict[tuple[str, str | None, int | None], tuple[str, int]] = {}
 
@@ -172,7 +173,7 @@ class CeleryPublisher:
         begin = time.monotonic()
         try:
             with self._producer() as producer:
-                self._send(job, producer)
+                self._send_shortly(job, producer)
         except UNREACHABLE as error:
             if isinstance(error, RefusedByBroker) or time.monotonic() - begin > self._timeout / 2:
                 raise
@@ -200,6 +201,16 @@ class CeleryPublisher:
             except Exception:
                 producer.connection.collect()  # whatever it was: the next message gets a new connection
                 raise
+
+    def _send_shortly(self, job: Outgoing, producer: Producer) -> None:
+        """Send; the short way where there is one."""
+        channel = producer.channel
+        is_redis = isinstance(channel, FailingChannel) and not channel._expires
+        text = self._plain.of(job) if is_redis else None
+        if text is None:
+            self._send(job, producer)
+        else:
+            channel.put_text(job.queue, self._on_the_wire(job.priority), text)
 
     def _send(self, job: Outgoing, producer: Producer) -> None:
         celery, extra = self._celery, json.loads(job.message) if job.message else {}

@@ -23,8 +23,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
+from ..jobs.submission import HIGHEST_PRIORITY
 from .intake import bell_of
-from .publisher import HIGHEST_PRIORITY
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +95,12 @@ class FailingChannel(Channel):
     def _connparams(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         params: dict[str, Any] = super()._connparams(*args, **kwargs)  # type: ignore[no-untyped-call]
         return params | {"retry": Retry(NoBackoff(), 0)}
+
+    def put_text(self, queue: str, priority: int, message: str) -> None:
+        """Put a message, ready as text, into a queue; the priority is Redis': 0 comes first."""
+        key = self._q_for_pri(queue, self._get_message_priority({"properties": {"priority": priority}}))  # type: ignore[no-untyped-call]
+        with self.conn_or_acquire() as client:
+            client.lpush(key, message)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Ask for as many messages as are wanted, from the first queue and priority that has any.
