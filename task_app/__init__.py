@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from . import api, cli, jobs, maintenance, startup, tasks
+from . import api, cli, jobs, maintenance, sessions, startup, tasks
 from . import config as settings
 from .celery_app import celery_init_app
 from .extensions import db, migrate
@@ -27,6 +27,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__, instance_path=settings.instance_path(config), instance_relative_config=True)
     settings.load(app, config)
 
+    sessions.init_app(app)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(MIGRATIONS))
     jobs.init_app(app)

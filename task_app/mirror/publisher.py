@@ -16,8 +16,9 @@ from celery.app.routes import MapRoute
 from celery.exceptions import QueueNotFound
 from flask import Flask
 from kombu import Connection, Producer, Queue
+from kombu.connection import ConnectionPool
 from kombu.exceptions import DecodeError, EncodeError, LimitExceeded, OperationalError
-from kombu.pools import ProducerPool, producers
+from kombu.pools import connections
 
 from .. import embedded
 from ..errors import BrokerUnavailable, ConfigurationError, MessageRefused, Unpublishable
@@ -50,7 +51,7 @@ class CeleryPublisher:
         self._flask_app = flask_app
         self._default_priority: int = flask_app.config["JOB_DEFAULT_PRIORITY"]
         self._timeout: float = flask_app.config["BROKER_TIMEOUT"]
-        self._pool: ProducerPool | None = None
+        self._pool: ConnectionPool | None = None
         self._pool_pid = 0
         self._lock = threading.Lock()
         self._batch = _Batch()
@@ -130,24 +131,24 @@ class CeleryPublisher:
             return
         if refusal := self._breaker.enter():
             raise BrokerUnavailable(refusal)
-        with self._reported(), self._producer() as producer:
-            self._connect(producer)
+        with self._reported(), self._lent_connection() as connection:
+            self._connect(connection)
+            producer = self._batch.producer = Producer(connection)
             try:
-                self._batch.producer = producer
                 with producer.batch(max_size=BATCH):
                     yield
             finally:
                 self._batch.producer = None
         self._breaker.succeeded()
 
-    def _connect(self, producer: Producer) -> None:
+    def _connect(self, connection: Connection) -> None:
         try:
-            _ = producer.channel
+            _ = connection.default_channel
         except UNREACHABLE as error:
             if not self._flask_app.config["EMBEDDED_BROKER"]:
                 raise
             self._restart_embedded(error)
-            _ = producer.channel
+            _ = connection.default_channel
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -172,15 +173,13 @@ class CeleryPublisher:
         """
         begin = time.monotonic()
         try:
-            with self._producer() as producer:
-                self._send_shortly(job, producer)
+            self._send_alone(job)
         except UNREACHABLE as error:
             if isinstance(error, RefusedByBroker) or time.monotonic() - begin > self._timeout / 2:
                 raise
             if self._flask_app.config["EMBEDDED_BROKER"]:
                 self._restart_embedded(error)
-            with self._producer() as producer:
-                self._send(job, producer)
+            self._send_alone(job)
 
     def _restart_embedded(self, error: Exception) -> None:
         """The embedded broker belongs to whoever needs it first, also after it was killed."""
@@ -190,27 +189,28 @@ class CeleryPublisher:
             raise OperationalError(_one_line(failure)) from error
 
     @contextmanager
-    def _producer(self) -> Iterator[Producer]:
-        """Lend a producer; after an error its connection is not used again."""
+    def _lent_connection(self) -> Iterator[Connection]:
+        """Lend a connection; after an error it is not used again."""
         with (
-            self._producers().acquire(block=True, timeout=self._timeout) as producer,
-            producer.connection._reraise_as_library_errors(),
+            self._connections().acquire(block=True, timeout=self._timeout) as connection,
+            connection._reraise_as_library_errors(),
         ):
             try:
-                yield producer
+                yield connection
             except Exception:
-                producer.connection.collect()  # whatever it was: the next message gets a new connection
+                connection.collect()  # whatever it was: the next message gets a new connection
                 raise
 
-    def _send_shortly(self, job: Outgoing, producer: Producer) -> None:
+    def _send_alone(self, job: Outgoing) -> None:
         """Send; the short way where there is one."""
-        channel = producer.channel
-        is_redis = isinstance(channel, FailingChannel) and not channel._expires
-        text = self._plain.of(job) if is_redis else None
-        if text is None:
-            self._send(job, producer)
-        else:
-            channel.put_text(job.queue, self._on_the_wire(job.priority), text)
+        with self._lent_connection() as connection:
+            channel = connection.default_channel
+            if isinstance(channel, FailingChannel) and not channel._expires:
+                text = self._plain.of(job)
+                if text is not None:
+                    channel.put_text(job.queue, self._on_the_wire(job.priority), text)
+                    return
+            self._send(job, Producer(connection))
 
     def _send(self, job: Outgoing, producer: Producer) -> None:
         celery, extra = self._celery, json.loads(job.message) if job.message else {}
@@ -266,7 +266,7 @@ class CeleryPublisher:
         if refusal := self._breaker.refusal():
             raise BrokerUnavailable(refusal)
         try:
-            with self._producers().connections.acquire(block=True, timeout=self._timeout) as connection:
+            with self._connections().acquire(block=True, timeout=self._timeout) as connection:
                 try:
                     return self._count(connection, queue)
                 except UNREACHABLE:
@@ -297,18 +297,18 @@ class CeleryPublisher:
         return HIGHEST_PRIORITY - priority if self._counts_down() else priority
 
     def _has_pipelines(self) -> bool:
-        transport = self._producers().connections.connection.transport
+        transport = self._connections().connection.transport
         return bool(transport.implements.batch_publish and transport.supports_batch_publish)
 
     def _counts_down(self) -> bool:
-        driver: str = self._producers().connections.connection.transport.driver_type
+        driver: str = self._connections().connection.transport.driver_type
         return driver == "redis"
 
-    def _producers(self) -> ProducerPool:
+    def _connections(self) -> ConnectionPool:
         """Return this process's pool; connections made before a fork are the parent's."""
         if self._pool is None or self._pool_pid != os.getpid():
             with self._lock:
-                self._pool, self._pool_pid = producers[self._connection()], os.getpid()
+                self._pool, self._pool_pid = connections[self._connection()], os.getpid()
         return self._pool
 
     def _connection(self) -> Connection:
