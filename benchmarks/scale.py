@@ -111,7 +111,7 @@ def maintenance(place: Place, worker_ids: list[str]) -> None:
                 for queue in queries.queues_with_published(connection)
             ],
             "look for expired jobs": lambda: queries.expired(connection, now, 100),
-            "look for orphans": lambda: queries.orphaned_steps(connection, now, 100),
+            "look for orphans": lambda: queries.steps_waiting(connection, service.BEGINNING, now, now, 1000),
         }
         for name, look in looks.items():
             place.time(name, look)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select
 
 from .models import Job, JobTag
+from .queries import Place
 from .states import FINAL, WAITING
 from .view import VIEW_COLUMNS, JobView
 
@@ -14,13 +15,12 @@ _c = Job.__table__.c
 _tag = JobTag.__table__.c
 _VIEW = [_c[name] for name in VIEW_COLUMNS.values()]
 
-#: Where a page ends: (created_at, id) of the last job looked at.
-Place = tuple[datetime, str]
-
 #: How many jobs that meet one condition are looked at for those that meet the others as well.
-REACH = 2_000
+REACH = 1_000
 #: A count that gets here stops: that many or more.
 COUNT_LIMIT = 10_000
+
+__all__ = ["COUNT_LIMIT", "Filter", "Page", "Place", "counts", "page"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, exists, false, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, exists, false, func, or_, select
 
 from .columns import utc_now
 from .models import Job, JobGroup, Worker
@@ -22,6 +23,9 @@ def get(connection: Connection, job_id: str) -> JobView | None:
     row = connection.execute(_VIEW.where(_c.id == job_id)).mappings().one_or_none()
     return None if row is None else JobView.from_row(row)
 
+
+#: Where a look ended: (created_at, id) of the last job looked at.
+Place = tuple[datetime, str]
 
 #: Ids in one IN: more make long statements, and SQLite has a limit.
 CHUNK = 500
@@ -163,34 +167,42 @@ def waiting_parts(connection: Connection, group_id: str) -> list[str]:
     return list(connection.execute(found).scalars())
 
 
-def orphaned_steps(connection: Connection, ended_before: datetime, limit: int) -> list[RowMapping]:
-    """Return steps (id, and id and state of the step before, if it is there) of chains that will not go on."""
-    before = Job.__table__.alias("before")
-    statement = (
-        select(_c.id, before.c.id.label("before"), before.c.state)
-        .join(before, before.c.id == _c.parent_id, isouter=True)
-        .where(
-            _c.blocked_by == WaitReason.CHAIN,
-            _c.created_at < ended_before,
-            or_(before.c.id.is_(None), before.c.finished_at < ended_before),
-        )
-        .order_by(_c.created_at)
-        .limit(limit)
-    )
-    return list(connection.execute(statement).mappings())
-
-
-def bodies_waiting(
-    connection: Connection, created_after: datetime, created_before: datetime, limit: int
+def steps_waiting(
+    connection: Connection, after: Place, created_before: datetime, ended_before: datetime, limit: int
 ) -> list[RowMapping]:
-    """Return bodies of chords (id, message, created_at) that have waited for long, oldest first."""
+    """Return waiting steps of chains, oldest first, from after a place on: id, created_at and `is_orphan`.
+
+    An orphan's step before ended a while ago, or is not there. Its id and state are `before` and `state`.
+    """
+    near = _waiting_for(WaitReason.CHAIN, after, created_before, limit).add_columns(_c.parent_id).subquery()
+    before = Job.__table__.alias("before")
+    is_orphan = or_(before.c.id.is_(None), func.coalesce(before.c.finished_at < ended_before, false()))
     statement = (
-        select(_c.id, _c.message, _c.created_at)
-        .where(_c.blocked_by == WaitReason.CHORD, _c.created_at > created_after, _c.created_at < created_before)
-        .order_by(_c.created_at)
-        .limit(limit)
+        select(near.c.id, near.c.created_at, before.c.id.label("before"), before.c.state, is_orphan.label("is_orphan"))
+        .join(before, before.c.id == near.c.parent_id, isouter=True)
+        .order_by(near.c.created_at, near.c.id)
     )
     return list(connection.execute(statement).mappings())
+
+
+def bodies_waiting(connection: Connection, after: Place, created_before: datetime, limit: int) -> list[RowMapping]:
+    """Return waiting bodies of chords (id, created_at, message), oldest first, from after a place on."""
+    statement = _waiting_for(WaitReason.CHORD, after, created_before, limit).add_columns(_c.message)
+    return list(connection.execute(statement).mappings())
+
+
+def _waiting_for(reason: WaitReason, after: Place, created_before: datetime, limit: int) -> Select[Any]:
+    return (
+        select(_c.id, _c.created_at)
+        .where(
+            _c.blocked_by == reason,
+            _c.created_at >= after[0],
+            or_(_c.created_at > after[0], _c.id > after[1]),
+            _c.created_at < created_before,
+        )
+        .order_by(_c.created_at, _c.id)
+        .limit(limit)
+    )
 
 
 def newest_part(connection: Connection, group_id: str) -> datetime | None:

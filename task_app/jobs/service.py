@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
@@ -504,35 +504,49 @@ def end_expired(limit: int) -> int:
 ORPHANED_AFTER = timedelta(seconds=10)
 #: How long sending all parts of a chord may take.
 HEADER_TAKES_AT_MOST = timedelta(seconds=60)
+#: A step costs a look at the one before; a body several statements.
+STEPS_FOR_A_BODY = 10
+BEGINNING: queries.Place = (datetime(1970, 1, 1, tzinfo=UTC), "")
 
 
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+class Places(NamedTuple):
+    """Where the next look for orphans goes on."""
+
+    steps: queries.Place = BEGINNING
+    bodies: queries.Place = BEGINNING
 
 
-def end_orphans(limit: int, after: datetime = LONG_AGO) -> tuple[int, datetime]:
+def end_orphans(limit: int, places: Places) -> tuple[int, Places]:
     """End jobs that wait for what will never come: whoever was to tell them died.
 
-    Looks at up to `limit` bodies of chords that were made after `after`. Returns how many jobs it has ended, and where
-    to go on next time: most bodies wait for good reasons, and must not hide those behind them.
+    Looks at up to `limit` bodies of chords and ten times as many steps of chains, from these places on. Returns how
+    many jobs it has ended, and where to go on next time: most wait for good reasons, and must not hide those behind.
     """
     now = utcnow()
     with runtime().engine.connect() as connection:
-        steps = queries.orphaned_steps(connection, now - ORPHANED_AFTER, limit)
-        waiting = queries.bodies_waiting(connection, after, now - HEADER_TAKES_AT_MOST, limit)
-        bodies = [body["id"] for body in waiting if not _has_full_header(connection, body["message"], now)]
+        steps = queries.steps_waiting(
+            connection, places.steps, now - ORPHANED_AFTER, now - ORPHANED_AFTER, limit * STEPS_FOR_A_BODY
+        )
+        bodies = queries.bodies_waiting(connection, places.bodies, now - HEADER_TAKES_AT_MOST, limit)
+        late = "an earlier step of its chain has ended"
         ended = [
             step["id"]
             for step in steps
-            if _end_orphan(
-                connection, step["id"], step["before"], step["state"], "an earlier step of its chain has ended"
-            )
+            if step["is_orphan"] and _end_orphan(connection, step["id"], step["before"], step["state"], late)
         ]
         ended += [
-            body for body in bodies if _end_orphan(connection, body, None, None, "its chord was never sent in full")
+            body["id"]
+            for body in bodies
+            if not _has_full_header(connection, body["message"], now)
+            and _end_orphan(connection, body["id"], None, None, "its chord was never sent in full")
         ]
     for job_id in ended:
         tell_who_waits(job_id)
-    return len(ended), waiting[-1]["created_at"] if len(waiting) == limit else LONG_AGO
+    return len(ended), Places(_place_after(steps, limit * STEPS_FOR_A_BODY), _place_after(bodies, limit))
+
+
+def _place_after(rows: Sequence[RowMapping], limit: int) -> queries.Place:
+    return (rows[-1]["created_at"], rows[-1]["id"]) if len(rows) == limit else BEGINNING
 
 
 def _has_full_header(connection: Connection, message: str | None, now: datetime) -> bool:

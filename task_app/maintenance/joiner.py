@@ -18,11 +18,11 @@ class Joiner:
     pause = 5.0
 
     def __init__(self) -> None:
-        self._after = service.LONG_AGO
+        self._places = service.Places()
 
     def run(self) -> int:
         """Join, and end, what is left over."""
         celery: Celery = current_app.extensions["celery"]
         joined: int = celery.backend.join_left_over(BATCH)
-        ended, self._after = service.end_orphans(BATCH, self._after)
+        ended, self._places = service.end_orphans(BATCH, self._places)
         return joined + ended

@@ -15,11 +15,12 @@ from task_app.errors import BrokerUnavailable, IllegalMove, JobExists, JobNotFou
 from task_app.jobs import lists, publishing, queries, service, transitions, workers
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.service import Taken
-from task_app.jobs.states import State
+from task_app.jobs.states import State, WaitReason, is_final
 from task_app.jobs.submission import Outgoing, Sender, Submission
 from task_app.jobs.workers import Beat, WorkerCard
 
 from ..acceptance.stack import until
+from ..factories import insert_job, job_row
 
 
 class Recorder:
@@ -337,3 +338,20 @@ def _ring(*job_ids: str) -> None:
         for job_id in job_ids:
             attempt = service.get(job_id).attempt
             transitions.lease_for_dispatch(connection, [(job_id, attempt)], utcnow() - timedelta(seconds=1))
+
+
+def test_an_orphan_is_found_behind_many_that_wait_for_good_reasons(publisher: Recorder) -> None:
+    long_ago = utcnow() - timedelta(hours=1)
+    with runtime().engine.connect() as connection:
+        first = insert_job(connection)
+        waits = {"blocked_by": WaitReason.CHAIN, "dispatch_at": None, "created_at": long_ago}
+        transitions.insert_jobs(connection, [job_row(parent_id=first, **waits) for _ in range(57)])
+        orphan = insert_job(connection, id="ffffffff-the-last", parent_id="nobody", **waits)
+    places, looks = service.Places(), 0
+    while not is_final(service.get(orphan).state):
+        _, places = service.end_orphans(1, places)
+        looks += 1
+        assert looks <= 6, "ten steps a look"
+    assert looks == 6
+    _, places = service.end_orphans(100, service.Places())
+    assert places == service.Places(), "from the beginning again"
