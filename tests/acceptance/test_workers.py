@@ -76,7 +76,8 @@ def test_four_running_and_a_hundred_prefetched_survive_their_worker(tmp_path: Pa
     ledger = tmp_path / "ledger"
     defaults = {"FLASK_WORKER_TIMEOUT": "30", "FLASK_HEARTBEAT_INTERVAL": "2", "FLASK_LOST_MESSAGE_AFTER": "10"}
     with running(tmp_path, database, broker, **defaults) as stack:
-        victim = stack.start_worker("--prefetch-multiplier", "26", concurrency=4)
+        # From Redis it takes more once half of its room is free.
+        victim = stack.start_worker("--prefetch-multiplier", "52", concurrency=4)
         held = [stack.task("probe.steps").delay(600 if n < 4 else 1, 0.1 if n < 4 else 0) for n in range(4)]
         for result in held:
             stack.until_state(result.id, "PROGRESS")
