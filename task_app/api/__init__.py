@@ -9,7 +9,6 @@
 | `blueprint`, `body`, `guards` | how requests are read, and which are turned away first |
 | `schemas`, `cursor`, `job` | what comes in; what goes out |
 | `problems` | how errors look |
-| `submission` | the public tasks, and submitting one by its name |
 | `watch`, `stream` | waiting for a job; its events |
 """
 

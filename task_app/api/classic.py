@@ -12,12 +12,12 @@ from ..jobs import service
 from ..jobs.states import State, is_final
 from ..jobs.view import JobView
 from ..mirror import arguments
+from ..mirror.public import find_task, submit_task
 from ..users import service as users
 from .body import json_body
 from .guards import refuse_impossible_ids
 from .job import json_response
 from .problems import FieldErrors
-from .submission import find_task, submit_task
 
 blueprint = Blueprint("classic", __name__)
 blueprint.before_request(refuse_impossible_ids)

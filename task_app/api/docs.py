@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ..mirror import arguments
 from ..mirror.fields import add_to_json_schema
+from ..mirror.public import public_tasks
 from ..version import __version__
 from .job import NamedJobSchema
 from .schemas import Cursor, Moment, ProblemSchema, TaskId
-from .submission import public_tasks
 
 OPENAPI_VERSION = "3.1.0"
 

@@ -7,8 +7,9 @@ from urllib.parse import quote
 from flask import Response, request
 from marshmallow import Schema, fields
 
+from ..jobs.document import document
 from ..jobs.runtime import utcnow
-from ..jobs.view import JobView, timestamp
+from ..jobs.view import JobView
 
 
 def job_json(job: JobView, root: str = "") -> dict[str, Any]:
@@ -16,37 +17,7 @@ def job_json(job: JobView, root: str = "") -> dict[str, Any]:
 
     A plain function, not `JobSchema.dump`: lists and streams write many jobs.
     """
-    return {
-        "task_id": job.id,
-        "task_status": job.state,
-        "task_result": job.result,
-        "task": job.task,
-        "args": job.args,
-        "kwargs": job.kwargs,
-        "queue": job.queue,
-        "priority": job.priority,
-        "progress": job.progress,
-        "meta": job.meta,
-        "error": job.error,
-        "attempt": job.attempt,
-        "retries": job.retries,
-        "history": job.history,
-        "waiting_for": job.waiting_for(utcnow()),
-        "worker": job.worker,
-        "parent_id": job.parent_id,
-        "root_id": job.root_id,
-        "group_id": job.group_id,
-        "tags": job.tags,
-        **job.options,
-        "created_at": timestamp(job.created_at),
-        "due_at": timestamp(job.due_at),
-        "expires_at": timestamp(job.expires_at),
-        "published_at": timestamp(job.published_at),
-        "started_at": timestamp(job.started_at),
-        "finished_at": timestamp(job.finished_at),
-        "cancel_requested_at": timestamp(job.cancel_requested_at),
-        "links": links(job.id, root),
-    }
+    return document(job, utcnow()) | {"links": links(job.id, root)}
 
 
 def links(job_id: str, root: str) -> dict[str, str]:
@@ -57,10 +28,10 @@ def links(job_id: str, root: str) -> dict[str, str]:
 
 def job_response(job: JobView, status: int = 200, **more: Any) -> Response:
     """Answer with a job, and where it is when it was just accepted."""
-    document = job_json(job, request.script_root) | more
-    response = json_response(document, status)
+    shown = job_json(job, request.script_root) | more
+    response = json_response(shown, status)
     if status == 202:
-        response.headers["Location"] = document["links"]["self"]
+        response.headers["Location"] = shown["links"]["self"]
     return response
 
 

@@ -17,7 +17,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from ..errors import IllegalMove, JobExists, JobNotFound, TaskAppError, ValueNotStorable
 from ..mirror.arguments import ArgumentErrors
-from .submission import UnknownTask
+from ..mirror.public import UnknownTask
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from ..jobs.runtime import runtime, utcnow
 from ..jobs.submission import Submission
 from ..mirror import arguments
 from ..mirror.fields import Integer, Number
+from ..mirror.public import UnknownTask, as_json, find_task
 from ..mirror.storable import BAD_TEXT, is_storable
 from .cursor import decode
-from .submission import UnknownTask, as_json, find_task
 
 YEAR = 366 * 24 * 3600
 LONGEST_DELAY = 10 * YEAR

@@ -7,12 +7,12 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import Conflict
 
 from ..jobs import service
+from ..mirror.public import UnknownTask, find_task
 from .blueprint import blueprint
 from .body import json_body
 from .job import JobSchema, job_response
 from .problems import FieldErrors
 from .schemas import ArgumentsSchema, argument_texts
-from .submission import UnknownTask, find_task
 
 
 @blueprint.route("/tasks/<task_id>/cancel", methods=["POST"])

@@ -1,12 +1,15 @@
-"""The command line door: `flask users …`, `flask broker …` and `flask maintenance …`."""
+"""The command line door: `flask jobs`, `queues`, `workers`, `maintenance`, `broker` and `users`."""
 
 from flask import Flask
 
-from . import broker, maintenance, users
+from . import broker, jobs, maintenance, queues, users, workers
 
 
 def init_app(app: Flask) -> None:
     """Add the commands to `flask`."""
+    app.cli.add_command(jobs.group)
+    app.cli.add_command(queues.group)
+    app.cli.add_command(workers.group)
     app.cli.add_command(users.group)
     app.cli.add_command(broker.group)
     app.cli.add_command(maintenance.group)

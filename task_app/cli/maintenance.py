@@ -29,7 +29,7 @@ def run() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(everybody: bool, as_json: bool) -> None:
     """Show who lives, and what each service did last; the exit code is 3 if nobody maintains."""
-    found = [worker for worker in _overview() if everybody or worker.stopped_at is None]
+    found = [worker for worker in overview() if everybody or worker.stopped_at is None]
     if as_json:
         click.echo(json.dumps([asdict(worker) for worker in found], default=str))
     elif not found:
@@ -40,7 +40,8 @@ def status(everybody: bool, as_json: bool) -> None:
         raise SystemExit(3)
 
 
-def _overview() -> list[WorkerView]:
+def overview() -> list[WorkerView]:
+    """Return all workers, with what can be said of them."""
     config = current_app.config
     with runtime().engine.connect() as connection:
         return workers.overview(

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select
 
 from .models import Job, JobTag
-from .queries import Place
+from .queries import Place, queues_with_published
 from .states import FINAL, WAITING
 from .view import VIEW_COLUMNS, JobView
 
@@ -20,7 +20,7 @@ REACH = 1_000
 #: A count that gets here stops: that many or more.
 COUNT_LIMIT = 10_000
 
-__all__ = ["COUNT_LIMIT", "Filter", "Page", "Place", "counts", "page"]
+__all__ = ["COUNT_LIMIT", "Depth", "Filter", "Page", "Place", "counts", "depths", "page"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,3 +124,29 @@ def counts(connection: Connection, limit: int = COUNT_LIMIT) -> dict[str, int]:
     )
     by_state = select(held.c.state, func.count().label("number")).group_by(held.c.state).order_by(held.c.state)
     return found | {row.state: row.number for row in connection.execute(by_state)}
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """What waits in a queue for a worker: how many jobs, and since when the oldest has been on the broker."""
+
+    queue: str
+    waiting: int
+    oldest_at: datetime
+
+
+def depths(connection: Connection, limit: int = COUNT_LIMIT) -> list[Depth]:
+    """Return the queues in which jobs wait for a worker, by name; `limit` means that many or more."""
+    found = []
+    for queue in queues_with_published(connection):
+        near = (
+            select(_c.published_at)
+            .where(_c.queue == queue, _c.finished_at.is_(None), _c.published_at.is_not(None), _c.state.in_(WAITING))
+            .order_by(_c.published_at)
+            .limit(limit)
+            .subquery()
+        )
+        number, oldest = connection.execute(select(func.count(), func.min(near.c.published_at))).one()
+        if number:
+            found.append(Depth(queue, number, oldest))
+    return found

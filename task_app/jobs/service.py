@@ -60,6 +60,12 @@ def counts() -> dict[str, int]:
         return lists.counts(connection)
 
 
+def depths() -> list[lists.Depth]:
+    """Return the queues in which jobs wait for a worker; `lists.COUNT_LIMIT` jobs mean that many or more."""
+    with runtime().engine.connect() as connection:
+        return lists.depths(connection)
+
+
 # -- submitting --------------------------------------------------------------------------------------------------
 
 

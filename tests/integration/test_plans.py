@@ -87,6 +87,7 @@ READS: dict[str, Do] = {
     "by task and queue": lambda c: lists.page(c, Filter(task="task.7", queue="queue-3"), limit=50),
     "by what never meets": lambda c: lists.page(c, Filter(task="task.7", queue="none"), limit=50),
     "by tag and status": lambda c: lists.page(c, Filter(tag="batch-7", status="FAILURE"), limit=50),
+    "depths": lambda c: lists.depths(c, limit=100),
     "counts": lambda c: lists.counts(c, limit=100),
     "by day": lambda c: lists.page(
         c, Filter(created_after=NOW - timedelta(days=90), created_before=NOW - timedelta(days=89)), limit=50

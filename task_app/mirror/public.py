@@ -11,7 +11,7 @@ from ..errors import TaskAppError
 from ..jobs import service
 from ..jobs.submission import Submission
 from ..jobs.view import JobView
-from ..mirror import arguments
+from . import arguments
 
 
 class UnknownTask(TaskAppError):

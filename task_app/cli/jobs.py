@@ -1,0 +1,254 @@
+"""`flask jobs`: submit, follow and steer jobs."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
+from ..jobs import lists, service
+from ..jobs.document import document
+from ..jobs.runtime import utcnow
+from ..jobs.states import State, is_final, is_waiting
+from ..jobs.submission import HIGHEST_PRIORITY, Submission
+from ..jobs.view import JobView
+from ..mirror import arguments
+from ..mirror.public import UnknownTask, as_json, find_task
+from ..startup import StartedGroup
+from .following import follow
+from .output import ago, print_json, print_table, took
+
+#: What commands that wait end with, when the job does not succeed. 2 is click's: wrong usage.
+FAILED, REVOKED, STILL_RUNNING = 1, 3, 4
+COLUMNS = ("id", "task", "state", "progress", "created", "took", "queue", "worker", "waits for")
+
+group = StartedGroup("jobs", help="Submit, follow and steer jobs.")
+as_json_option = click.option("--json", "wants_json", is_flag=True, help="For programs.")
+timeout_option = click.option("--timeout", type=click.FloatRange(0), help="Seconds to wait at most; exit code 4 then.")
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """End the command with one line for what the user can mend."""
+    try:
+        yield
+    except arguments.ArgumentErrors as error:
+        lines = [f"  {name}: {' '.join(messages)}" for name, messages in error.errors.items()]
+        raise click.UsageError(f"{error}\n" + "\n".join(lines)) from None
+    except UnknownTask as error:
+        raise click.ClickException(f"There is no task {error.name!r} that can be submitted.") from None
+    except (JobNotFound, JobExists, IllegalMove, ValueNotStorable) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@group.command()
+@click.argument("task")
+@click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--args", "args_json", help="Positional arguments, as a JSON array.")
+@click.option("--kwargs", "kwargs_json", help="Arguments by name, as a JSON object, instead of NAME=VALUE.")
+@click.option("--queue")
+@click.option("--priority", type=click.IntRange(0, HIGHEST_PRIORITY), help="Higher goes first.")
+@click.option("--countdown", type=click.FloatRange(0), help="Seconds until the job may run.")
+@click.option("--tag", "tags", multiple=True, help="Can be given several times.")
+@click.option("--max-retries", type=click.IntRange(0))
+@click.option("--soft-time-limit", type=click.FloatRange(0, min_open=True), help="Seconds.")
+@click.option("--time-limit", type=click.FloatRange(0, min_open=True), help="Seconds.")
+@click.option("--wait", is_flag=True, help="Follow the job to its end; print its result.")
+@timeout_option
+@as_json_option
+def submit(
+    task: str,
+    values: tuple[str, ...],
+    args_json: str | None,
+    kwargs_json: str | None,
+    queue: str | None,
+    priority: int | None,
+    countdown: float | None,
+    tags: tuple[str, ...],
+    wait: bool,
+    timeout: float | None,
+    wants_json: bool,
+    **limits: float | None,
+) -> None:
+    """Submit a job: flask jobs submit add a=1 b=2 --wait
+
+    Prints the id of the job; with --wait its result, and the exit code is 0 for success, 1 for failure, 3 if it was
+    revoked and 4 if it has not ended after --timeout.
+    """
+    with clear_errors():
+        texts = _arguments(task, values, args_json, kwargs_json)
+        job = service.submit(
+            Submission(
+                task=task,
+                args=texts[0],
+                kwargs=texts[1],
+                queue=queue,
+                priority=priority,
+                due_at=None if countdown is None else utcnow() + timedelta(seconds=countdown),
+                tags=tags,
+                message={name: value for name, value in limits.items() if value is not None},
+            )
+        )
+    if wait:
+        _end_with(follow(job, timeout), wants_json)
+    elif wants_json:
+        print_json(document(job, utcnow()))
+    else:
+        click.echo(job.id)
+
+
+@group.command("list")
+@click.option("--status", help="One of Celery's states or a task's own.")
+@click.option("--task")
+@click.option("--queue")
+@click.option("--tag")
+@click.option("--worker")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@as_json_option
+def show_list(limit: int, wants_json: bool, **wanted: Any) -> None:
+    """List jobs, newest first; filters can be combined."""
+    jobs = list(_newest(lists.Filter(**wanted), limit))
+    if wants_json:
+        now = utcnow()
+        print_json([document(job, now) for job in jobs])
+    else:
+        print_table(COLUMNS, [_row(job) for job in jobs])
+
+
+@group.command()
+@click.argument("job_id")
+def show(job_id: str) -> None:
+    """Show everything about a job, as JSON."""
+    with clear_errors():
+        print_json(document(service.get(job_id), utcnow()))
+
+
+@group.command()
+@click.argument("job_id")
+@timeout_option
+@as_json_option
+def watch(job_id: str, timeout: float | None, wants_json: bool) -> None:
+    """Follow a job to its end; print its result. Exit codes are those of submit --wait."""
+    with clear_errors():
+        job = service.get(job_id)
+    _end_with(follow(job, timeout), wants_json)
+
+
+@group.command()
+@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
+def cancel(job_ids: tuple[str, ...]) -> None:
+    """Cancel jobs; says of each what became of it."""
+    _each(job_ids, lambda job_id: _cancelled(service.cancel(job_id)))
+
+
+@group.command()
+@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
+@click.option("--kwargs", "kwargs_json", help="Other arguments by name, as a JSON object.")
+@click.option("--args", "args_json", help="Other positional arguments, as a JSON array.")
+def retry(job_ids: tuple[str, ...], args_json: str | None, kwargs_json: str | None) -> None:
+    """Run ended jobs again, with the same or with other arguments."""
+
+    def again(job_id: str) -> str:
+        job = service.get(job_id)
+        if args_json is None and kwargs_json is None:
+            return f"attempt {service.retry(job_id).attempt} waits"
+        args = job.args if args_json is None else _json(args_json, list, "--args")
+        kwargs = job.kwargs if kwargs_json is None else _json(kwargs_json, dict, "--kwargs")
+        args, kwargs = arguments.bind(find_task(job.task), args, kwargs)
+        return f"attempt {service.retry(job_id, args=as_json(args), kwargs=as_json(kwargs)).attempt} waits"
+
+    _each(job_ids, again)
+
+
+def _arguments(task: str, values: tuple[str, ...], args_json: str | None, kwargs_json: str | None) -> tuple[str, str]:
+    if values and kwargs_json is not None:
+        raise click.UsageError("Give the arguments as NAME=VALUE or with --kwargs, not both.")
+    args = [] if args_json is None else _json(args_json, list, "--args")
+    if kwargs_json is not None:
+        bound = arguments.bind(find_task(task), args, _json(kwargs_json, dict, "--kwargs"))
+    else:
+        bound = arguments.bind(find_task(task), args, _pairs(values), coerce=True)
+    return as_json(bound[0]), as_json(bound[1])
+
+
+def _pairs(values: Iterable[str]) -> dict[str, list[str]]:
+    """Read NAME=VALUE; a name that comes several times has several values, as in a form."""
+    found: dict[str, list[str]] = {}
+    for value in values:
+        name, separator, text = value.partition("=")
+        if not separator or not name:
+            raise click.UsageError(f"{value!r} is not NAME=VALUE.")
+        found.setdefault(name, []).append(text)
+    return found
+
+
+def _json(text: str, kind: type, option: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON: {error}", param_hint=option) from None
+    if not isinstance(value, kind):
+        raise click.BadParameter(f"not a JSON {'array' if kind is list else 'object'}", param_hint=option)
+    return value
+
+
+def _newest(wanted: lists.Filter, limit: int) -> Iterator[JobView]:
+    after = None
+    while limit > 0:
+        page = service.page(wanted, limit=min(limit, 200), after=after)
+        yield from page.jobs
+        limit, after = limit - len(page.jobs), page.next
+        if after is None:
+            return
+
+
+def _row(job: JobView) -> tuple[str, ...]:
+    percent, running = job.progress["percent"], not is_waiting(job.state)
+    return (
+        job.id,
+        job.task,
+        job.state,
+        f"{percent:g} %" if percent is not None and running else "-",
+        ago(job.created_at),
+        took(job),
+        job.queue,
+        job.worker or "-",
+        job.waiting_for(utcnow()) or "-",
+    )
+
+
+def _end_with(job: JobView, wants_json: bool) -> None:
+    """Print the result, or why there is none, and end with the exit code of the outcome."""
+    if wants_json:
+        print_json(document(job, utcnow()))
+    elif job.state == State.SUCCESS:
+        print_json(job.result)
+    elif is_final(job.state):
+        error = job.error or {}
+        click.echo(f"{job.state}: {error.get('type')}: {error.get('message')}", err=True)
+    else:
+        reason = job.waiting_for(utcnow())
+        click.echo(f"{job.id} is {job.state}" + (f", waiting for {reason}" if reason else ""), err=True)
+    codes = {State.SUCCESS: 0, State.FAILURE: FAILED, State.REVOKED: REVOKED}
+    raise SystemExit(codes.get(State(job.state), STILL_RUNNING) if is_final(job.state) else STILL_RUNNING)
+
+
+def _cancelled(job: JobView) -> str:
+    return "revoked" if job.state == State.REVOKED else "told to end"
+
+
+def _each(job_ids: Iterable[str], do: Any) -> None:
+    """Do it to each, say what became of each, and end with 1 if one could not be done."""
+    failed = False
+    for job_id in job_ids:
+        try:
+            with clear_errors():
+                click.echo(f"{job_id}\t{do(job_id)}")
+        except click.ClickException as error:
+            failed = True
+            click.echo(f"{job_id}\t{error.message}", err=True)
+    if failed:
+        raise SystemExit(1)
