@@ -62,14 +62,18 @@ def page(connection: Connection, wanted: Filter, *, limit: int, after: Place | N
         rows = connection.execute(statement.limit(limit + 1)).mappings().all()
         jobs = [JobView.from_row(row) for row in rows[:limit]]
         return Page(jobs, _place(jobs[-1]) if len(rows) > limit else None)
-    near = statement.limit(REACH).subquery()
+    # The end first: jobs that come and go between two statements must not move it, or some would be shown twice and
+    # others never.
+    end = connection.execute(statement.with_only_columns(created, key).offset(REACH - 1).limit(1)).one_or_none()
+    if end is not None:
+        statement = statement.where(created >= end[0], or_(created > end[0], key >= end[1]))
+    near = statement.limit(REACH * 10).subquery()  # a limit makes every database begin with the first condition
     meets = [near.c[_COLUMNS[name]] == value for name, value in others]
     found = select(near).where(*meets).order_by(near.c.created_at.desc(), near.c.id.desc()).limit(limit)
     jobs = [JobView.from_row(row) for row in connection.execute(found).mappings()]
     if len(jobs) == limit:
         return Page(jobs, _place(jobs[-1]))
-    last = connection.execute(statement.with_only_columns(created, key).offset(REACH - 1).limit(1)).one_or_none()
-    return Page(jobs, None if last is None else (last[0], last[1]))
+    return Page(jobs, None if end is None else (end[0], end[1]))
 
 
 _COLUMNS = {"status": "state", "task": "task", "queue": "queue", "worker": "worker"}

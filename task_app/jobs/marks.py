@@ -31,10 +31,10 @@ class Marks:
         self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._pending: dict[tuple[str, int], datetime] = {}
         self._writer: threading.Thread | None = None
+        self._pid = os.getpid()  # last: another thread that sees it takes the lock
 
     def at_once(self) -> None:
         """From now on write each mark when it comes: in workers, whose main process forks, no thread may do it."""
@@ -49,13 +49,16 @@ class Marks:
             self._begin()
         with self._lock:
             self._pending[job_id, attempt] = now
-            later = self._later and (self._writer is not None or self._start())
+            later = self._later and (self._has_writer() or self._start())
         if not later:
             self.write()
 
     def __contains__(self, key: tuple[str, int]) -> bool:
         """Say whether this (id, attempt) was published and is still to be marked."""
         return key in self._pending
+
+    def _has_writer(self) -> bool:
+        return self._writer is not None and self._writer.is_alive()
 
     def _start(self) -> bool:
         writer = threading.Thread(target=self._run, name="marks")  # no daemon: the interpreter's end waits for it
@@ -96,6 +99,9 @@ class Marks:
                 transitions.mark_published(connection, sorted(jobs), max(jobs.values()))
         except SQLAlchemyError as error:
             logger.info("%d published jobs are not marked, they will be sent again: %s", len(jobs), error)
+        except Exception:
+            # Whatever it is: the thread must go on, and who submits must not suffer.
+            logger.exception("%d published jobs are not marked, they will be sent again", len(jobs))
         finally:
             with self._lock:
                 for key in jobs:

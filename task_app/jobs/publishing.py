@@ -98,14 +98,14 @@ def _send(
     """Send messages until the broker is gone; return what was sent, refused (and why), and not sent (and why)."""
     sent: list[Key] = []
     refused: list[tuple[Outgoing, str]] = []
-    tried = 0
+    impossible: list[tuple[Outgoing, Unpublishable]] = []
     try:
         with publisher.together():
             for tried, job in enumerate(jobs):
                 try:
                     publisher.publish(job)
                 except Unpublishable as error:
-                    _fail(job, error)
+                    impossible.append((job, error))
                 except MessageRefused as error:
                     refused.append((job, str(error)))
                 except BrokerUnavailable as error:
@@ -114,6 +114,10 @@ def _send(
                     sent.append(_key(job))
     except BrokerUnavailable as error:
         return [], refused, jobs, str(error)
+    finally:
+        # Afterwards: who waits for them may send messages, which must not count as sent before these are.
+        for job, why in impossible:
+            _fail(job, why)
     return sent, refused, [], ""
 
 

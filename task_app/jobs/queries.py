@@ -256,6 +256,7 @@ class Held:
     rescues: int
     state: str
     worker: str | None
+    worker_id: str | None
     started_at: datetime | None
     cancel_requested_at: datetime | None
 

@@ -429,11 +429,18 @@ def replacement_sent(job_id: str, attempt: int) -> None:
 
 
 def give_up_attempt(
-    job_id: str, attempt: int, *, reason: str, max_rescues: int | None, claimed_at: datetime | None = None
+    job_id: str,
+    attempt: int,
+    *,
+    reason: str,
+    max_rescues: int | None,
+    claimed_at: datetime | None = None,
+    of_worker: str | None = None,
 ) -> State | None:
     """An attempt is lost with its worker: give the job another one, or end it when that has happened too often.
 
     `max_rescues` None says that the job can't be the cause (its worker was told to stop): the loss isn't counted.
+    `claimed_at`, or `of_worker` (its id), tells whose claim it is where that is known.
     Idempotent: the guard lets one caller win. Returns the new state, or None when nothing moved.
     """
     with runtime().engine.connect() as connection:
@@ -442,8 +449,8 @@ def give_up_attempt(
             job = queries.held_job(connection, job_id)
             if job is None or job.attempt != attempt or not is_running(job.state):
                 return None
-            if claimed_at not in (None, job.started_at):
-                return None
+            if claimed_at not in (None, job.started_at) or of_worker not in (None, job.worker_id):
+                return None  # another worker has claimed the same attempt
             state = _give_up(connection, job, reason, max_rescues)
             if state is not None:
                 break

@@ -306,7 +306,9 @@ _END_BADLY = {
     "children": bindparam("sent"),
     **_FINISH,
 }
-_END_ATTEMPT = _move(*_this(), _unfinished, _same_claim, **_END_BADLY)
+_of_worker = bindparam("of_worker", type_=_c.worker_id.type)
+_same_worker = or_(_of_worker.is_(None), _c.worker_id.is_(None), _c.worker_id == _of_worker)
+_END_ATTEMPT = _move(*_this(), _unfinished, _same_claim, _same_worker, **_END_BADLY)
 _END_ANY = _move(*_this(attempt=False), _unfinished, **_END_BADLY)
 _END_AFTER = _move(*_this(attempt=False), _unfinished, _there_is(_c.id == bindparam("before"), _final), **_END_BADLY)
 
@@ -321,9 +323,12 @@ def end_badly(
     children: str | None = None,
     after: str | None = None,
     claimed_at: datetime | None = None,
+    of_worker: str | None = None,
     now: datetime,
 ) -> bool:
     """End the job as FAILURE or REVOKED with the reason; `attempt` None where no attempt is concerned.
+
+    A worker's main process does not know `claimed_at`; it says who it is (`of_worker`, the worker's id).
 
     With `after`, only if that job has ended: what was to follow it waits again when it is run once more.
     """
@@ -339,7 +344,7 @@ def end_badly(
         return _moved(connection, _END_AFTER, before=after, **params)
     if attempt is None:
         return _moved(connection, _END_ANY, **params)
-    return _moved(connection, _END_ATTEMPT, of_attempt=attempt, claimed_at=claimed_at, **params)
+    return _moved(connection, _END_ATTEMPT, of_attempt=attempt, claimed_at=claimed_at, of_worker=of_worker, **params)
 
 
 # -- going round again -------------------------------------------------------------------------------------------

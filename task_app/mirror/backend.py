@@ -99,6 +99,7 @@ class JobBackend(BaseBackend):
                         attempt_of(request),
                         reason=str(exc),
                         max_rescues=self._flask_app.config["MAX_RESCUES"],
+                        of_worker=identity.worker_id(),
                     ),
                     f"the loss of {task_id}",
                 )
@@ -220,9 +221,14 @@ class JobBackend(BaseBackend):
     def _is_so(self, job_id: str, state: str, about: Any) -> bool:
         """Say whether the row tells already what is to be written of an attempt."""
         with self._engine.connect() as connection:
-            found = queries.row(connection, job_id, "state", "attempt")
+            found = queries.row(connection, job_id, "state", "attempt", "started_at")
         attempt = None if about is None else guarded_attempt(about)
-        return found is not None and found["state"] == state and attempt in (None, found["attempt"])
+        return (
+            found is not None
+            and found["state"] == state
+            and attempt in (None, found["attempt"])
+            and claim_of(about) in (None, found["started_at"])
+        )
 
     def _count_refusal(self, job_id: str, state: str) -> None:
         logger.warning("refused %s for job %s: that attempt is over", state, job_id)
@@ -286,6 +292,7 @@ class JobBackend(BaseBackend):
             children=children,
             after=after,
             claimed_at=claim_of(about),
+            of_worker=identity.worker_id() if attempt is not None else None,
             now=utcnow(),
         ):
             self._cancel_offspring(job_id, state)
@@ -310,6 +317,7 @@ class JobBackend(BaseBackend):
                         reason="its worker was told to stop",
                         max_rescues=None,
                         claimed_at=claim_of(about),
+                        of_worker=identity.worker_id(),
                     )
                 )
         is_next = found["attempt"] == attempt + 1 and is_waiting(found["state"])

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from celery.app.amqp import AMQP
+from celery.concurrency.solo import TaskPool as SoloPool
 from celery.exceptions import NotRegistered
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu import Connection
 from kombu.transport.base import Transport
@@ -16,6 +18,8 @@ from .intake import intake
 from .redis_transport import FailingChannel, FailingTransport
 
 logger = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 100
 
 
 class PersistentConnection(Connection):
@@ -110,12 +114,24 @@ class JobConsumer(Consumer):
     def register_with_event_loop(self, hub: Any) -> None:
         """Wake the loop every second: it sleeps for up to ten, and what other threads ask for waits."""
         super().register_with_event_loop(hub)
-        channel = self.task_consumer.channel
-        if isinstance(channel, FailingChannel) and self.prefetch_multiplier > 1:
-            # Several at once, in time: there is still one for each process of the pool.
-            channel.fetch_from = max(1, self.initial_prefetch_count // 2)
+        self._fetch_several(self.task_consumer.channel)
         intake.tick()
         hub.timer.call_repeatedly(1.0, intake.tick)
+
+    def _fetch_several(self, channel: Any) -> None:
+        """Let messages come several at once, when half of the window is free or a process of the pool is idle.
+
+        Not for the solo pool, which runs each message as it comes and would keep the others from everybody; nor where
+        nothing shall be fetched in advance.
+        """
+        if (
+            isinstance(channel, FailingChannel)
+            and not isinstance(self.pool, SoloPool)
+            and not self.app.conf.worker_disable_prefetch
+        ):
+            channel.most_at_once = MOST_AT_ONCE
+            channel.fetch_from = max(1, self.initial_prefetch_count // 2)
+            channel.is_occupied = lambda: len(state.reserved_requests) >= self.pool.num_processes
 
     def restart(self, reason: str) -> None:
         """Drop the connection and connect anew, from the worker's own loop. Called by other threads."""

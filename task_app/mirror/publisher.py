@@ -17,8 +17,7 @@ from celery.exceptions import QueueNotFound
 from flask import Flask
 from kombu import Connection, Producer, Queue
 from kombu.connection import ConnectionPool
-from kombu.exceptions import DecodeError, EncodeError, LimitExceeded, OperationalError
-from kombu.pools import connections
+from kombu.exceptions import BatchPublishError, DecodeError, EncodeError, LimitExceeded, OperationalError
 
 from .. import embedded
 from ..errors import BrokerUnavailable, ConfigurationError, MessageRefused, Unpublishable
@@ -31,7 +30,7 @@ from .redis_transport import FailingChannel
 BATCH = 500  # messages in one pipeline
 
 #: What says that the broker, or a connection to it, can't be had now.
-UNREACHABLE = (OperationalError, LimitExceeded, OSError, AMQPError)
+UNREACHABLE = (OperationalError, BatchPublishError, LimitExceeded, OSError, AMQPError)
 
 
 class _Batch(threading.local):
@@ -163,8 +162,9 @@ class CeleryPublisher:
             if isinstance(error, RefusedByBroker) or isinstance(error.__cause__, RefusedByBroker):
                 self._breaker.succeeded()
                 raise MessageRefused(_one_line(error)) from error
-            self._breaker.failed(_one_line(error))
-            raise BrokerUnavailable(_one_line(error)) from error
+            reason = _one_line(error.__cause__ or error if isinstance(error, BatchPublishError) else error)
+            self._breaker.failed(reason)
+            raise BrokerUnavailable(reason) from error
 
     def _send_twice(self, job: Outgoing) -> None:
         """Send; once more, at once, when that failed at once: a pooled connection may be a dead one.
@@ -308,7 +308,8 @@ class CeleryPublisher:
         """Return this process's pool; connections made before a fork are the parent's."""
         if self._pool is None or self._pool_pid != os.getpid():
             with self._lock:
-                self._pool, self._pool_pid = connections[self._connection()], os.getpid()
+                pool = self._connection().Pool(limit=self._celery.conf.broker_pool_limit)
+                self._pool, self._pool_pid = pool, os.getpid()
         return self._pool
 
     def _connection(self) -> Connection:
@@ -336,5 +337,5 @@ def _name_of(exchange: Any) -> str | None:
     return name
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

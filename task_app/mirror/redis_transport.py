@@ -10,7 +10,7 @@ of what a worker's main process did, and bring messages back after an hour, to j
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty
 from typing import Any
@@ -29,7 +29,6 @@ from .intake import bell_of
 logger = logging.getLogger(__name__)
 
 FIRST_WITH_BLMPOP = 7
-MOST_AT_ONCE = 100
 
 
 class MemoryQoS(virtual.QoS):
@@ -71,14 +70,18 @@ class FailingChannel(Channel):
     ack_emulation = False
     #: Kombu says no where redis-py might send a pipeline again; ours never does.
     supports_batch_publish = True
-    #: How many messages must be wanted before some are fetched; the worker's consumer raises it.
+    #: How many messages are fetched at once; the worker's consumer raises it where that is good.
+    most_at_once = 1
+    #: While the pool is occupied, how many must be wanted before some are fetched.
     fetch_from = 1
+    is_occupied: Callable[[], bool] = staticmethod(lambda: True)
     _shared_client: Any = None
     # Kombu gives them no types.
     _in_poll: Any
     _brpop_sent_at: Any
     #: Whether the server can hand out several messages at once (BLMPOP, from Redis 7 on); None until it was asked.
     _pops_many: bool | None = None
+    _asked_for_many = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
@@ -108,11 +111,14 @@ class FailingChannel(Channel):
         Kombu asks for one at a time: a round trip each, and a third of what the worker's main process did.
         """
         wanted: int | None = self.qos.can_consume_max_estimate()
-        if wanted is not None and wanted < self.fetch_from:
+        # The window may have shrunk since `fetch_from` was set.
+        enough = min(self.fetch_from, max(1, self.qos.prefetch_count // 2))
+        if wanted is not None and wanted < enough and self.is_occupied():
             return
-        if self._pops_many is None:
+        if self.most_at_once > 1 and self._pops_many is None:
             self._pops_many = self._can_pop_many()
-        if not self._pops_many:
+        self._asked_for_many = self.most_at_once > 1 and bool(self._pops_many)
+        if not self._asked_for_many:
             super()._brpop_start(timeout)  # type: ignore[no-untyped-call]
             return
         queues = self._queue_cycle.consume(len(self.active_queues))
@@ -122,7 +128,7 @@ class FailingChannel(Channel):
         seconds = timeout or self.brpop_timeout or 0
         self._in_poll = self.client.connection
         self._brpop_sent_at = time.monotonic()
-        count = min(wanted or 1, MOST_AT_ONCE)
+        count = min(wanted or 1, self.most_at_once)
         self.client.connection.send_command("BLMPOP", seconds, len(keys), *keys, "RIGHT", "COUNT", count)
 
     def _can_pop_many(self) -> bool:
@@ -137,7 +143,7 @@ class FailingChannel(Channel):
 
     def _brpop_read(self, **options: Any) -> bool:
         """Take the messages that have come. Raises Empty when the wait was in vain."""
-        if not self._pops_many:
+        if not self._asked_for_many:
             return bool(super()._brpop_read(**options))  # type: ignore[no-untyped-call]
         try:
             try:

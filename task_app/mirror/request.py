@@ -30,7 +30,7 @@ def attempt_of(request: Any) -> int:
 
 def claim_of(request: Any) -> datetime | None:
     """Return when this process has claimed the job of a request; None in a process that has not (a worker's parent)."""
-    return request.started_at if getattr(request, "claimed", False) else None
+    return getattr(request, "started_at", None) if getattr(request, "claimed", False) else None
 
 
 def line_of(request: Any, state: str, error: dict[str, Any] | None) -> str:

@@ -16,6 +16,11 @@ from .request import is_limit
 
 logger = logging.getLogger(__name__)
 
+#: What this service notes on a request while it runs. Celery would take it from the headers of a message.
+KEPT_ON_REQUESTS = frozenset(
+    {"blocked", "claimed", "job_fenced", "job_result", "job_retry_cause", "reporter", "started_at"}
+)
+
 
 def default(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
     """Build the handler of a task's messages (Celery's `Task.Strategy`)."""
@@ -41,6 +46,8 @@ def default(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., 
 
 def _problem_with(headers: dict[str, Any]) -> str | None:
     """Say why a message would take the worker down with it, or None."""
+    if ours := KEPT_ON_REQUESTS.intersection(headers):
+        return f"no message may say {', '.join(sorted(ours))}"
     if "id" in headers and not adopt.is_possible_id(headers["id"]):
         return "its id is impossible"
     for limit in headers.get("timelimit") or ():

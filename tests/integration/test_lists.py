@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
 from task_app.jobs import lists, transitions
 from task_app.jobs.lists import Filter
@@ -71,6 +71,32 @@ def test_filters_that_seldom_meet_are_followed_to_the_end(
         ),
     ):
         assert walk(connection, wanted) == [row["id"] for row in newest_first if meets(row)], wanted
+
+
+@pytest.mark.parametrize("happens", ["jobs leave", "jobs come"])
+def test_what_happens_between_two_statements_hides_and_doubles_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, happens: str
+) -> None:
+    monkeypatch.setattr(lists, "REACH", 3)
+    rows = [job_row(created_at=NOW - number * SECOND, queue="b" if number in (1, 4, 5) else "a") for number in range(9)]
+    looks = 0
+
+    def interfere(*_: object) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            with engine.connect() as other:
+                if happens == "jobs leave":
+                    transitions.claim(other, rows[0]["id"], 1, worker="w@h", worker_id="life-1", now=NOW)
+                else:
+                    transitions.insert_jobs(other, [job_row(created_at=NOW + SECOND, queue="a") for _ in range(2)])
+
+    with engine.connect() as connection:
+        transitions.insert_jobs(connection, rows)
+        event.listen(connection, "after_cursor_execute", interfere)
+        seen = walk(connection, Filter(status="PENDING", queue="b"), limit=2)
+    assert seen == [rows[number]["id"] for number in (1, 4, 5)]
+    assert looks > 2
 
 
 def test_a_full_last_page_may_be_followed_by_an_empty_one_but_no_job_is_missed(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ def test_several_messages_come_at_once_where_the_server_can(
         for number in range(20):
             connection.Producer().publish({"number": number}, routing_key=name, declare=[queue])
         with connection.Consumer(queue, callbacks=[lambda body, message: taken.append(body["number"])]) as consumer:
-            consumer.channel._pops_many = pops_many
+            consumer.channel.most_at_once = 10 if pops_many else 1
             consumer.qos(prefetch_count=10)
             while len(taken) < 10:
                 connection.drain_events(timeout=5)
@@ -114,6 +115,7 @@ def test_messages_that_came_with_one_that_breaks_the_loop_go_back(place: tuple[s
         for number in range(6):
             connection.Producer().publish({"number": number}, routing_key=name, declare=[queue])
         with connection.Consumer(queue, callbacks=[break_at_two]) as consumer:
+            consumer.channel.most_at_once = 6
             consumer.qos(prefetch_count=6)
             with pytest.raises(KeyboardInterrupt):
                 connection.drain_events(timeout=5)  # all that are wanted come in one event
@@ -121,23 +123,38 @@ def test_messages_that_came_with_one_that_breaks_the_loop_go_back(place: tuple[s
         assert numbers_taken(url, queue, 3) == [3, 4, 5]
 
 
-def test_few_are_not_fetched_singly(place: tuple[str, str]) -> None:
+def test_few_are_fetched_only_for_a_pool_that_has_nothing_to_do(place: tuple[str, str]) -> None:
     url, name = place
     queue, taken = Queue(name, routing_key=name), []
+
+    def look(connection: Connection) -> None:
+        with suppress(TimeoutError):
+            connection.drain_events(timeout=0.2)
+
     with connection_of(url) as connection:
-        for number in range(8):
+        for number in range(20):
             connection.Producer().publish({"number": number}, routing_key=name, declare=[queue])
         with connection.Consumer(queue, callbacks=[lambda body, message: taken.append(message)]) as consumer:
-            consumer.channel.fetch_from = 2
+            consumer.channel.most_at_once, consumer.channel.fetch_from = 100, 2
             consumer.qos(prefetch_count=4)
-            while len(taken) < 4:
-                connection.drain_events(timeout=5)
+            look(connection)
+            assert len(taken) == 4
             taken[0].ack()
-            with pytest.raises(TimeoutError):
-                connection.drain_events(timeout=0.2)
+            look(connection)
+            assert len(taken) == 4, "one place is not enough"
             taken[1].ack()
-            while len(taken) < 6:
-                connection.drain_events(timeout=5)
+            look(connection)
+            assert len(taken) == 6
+            taken[2].ack()
+            consumer.channel.is_occupied = lambda: False
+            look(connection)
+            assert len(taken) == 7
+            # The pool has shrunk since: half of what the window is now is enough.
+            consumer.channel.is_occupied, consumer.channel.fetch_from = (lambda: True), 8
+            for message in taken[3:6]:
+                message.ack()
+            look(connection)
+            assert len(taken) == 10
 
 
 def test_nothing_is_kept_beside_the_queue(place: tuple[str, str]) -> None:

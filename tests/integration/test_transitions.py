@@ -178,6 +178,23 @@ def test_of_two_claims_of_an_attempt_only_the_one_in_the_table_writes(connection
     assert WRITES[name](connection, job_id, LATER)
 
 
+def test_a_worker_that_lost_its_claim_does_not_end_what_another_runs(connection: Connection) -> None:
+    job_id = insert_job(connection)
+
+    def end_by(worker_id: str) -> bool:
+        return transitions.end_badly(
+            connection, job_id, 1, state=State.FAILURE, error=ERROR, of_worker=worker_id, now=NOW
+        )
+
+    assert transitions.claim(connection, job_id, 1, worker="second@h", worker_id="life-2", now=LATER)
+    assert not end_by("life-1")
+    assert end_by("life-2")
+    waits = insert_job(connection)
+    assert transitions.end_badly(connection, waits, 1, state=State.REVOKED, error=ERROR, of_worker="life-1", now=NOW), (
+        "nobody runs it"
+    )
+
+
 def test_a_chain_goes_on_only_from_the_claim_in_the_table(connection: Connection) -> None:
     before, step = blocked(connection)
     values = job_row(id=step)
