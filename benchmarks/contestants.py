@@ -77,7 +77,7 @@ def _celery(results: str, title: str, keeps: str) -> Contestant:
 OURS = Contestant(
     "task_app",
     "this service",
-    "row in SQL; acceptance, claim and outcome flushed",
+    "row in SQL; acceptance and outcome flushed",
     "benchmarks.ours",
     ("celery", "-A", "benchmarks.ours", "worker", "-c", "2", "-l", "WARNING"),
     ours=True,

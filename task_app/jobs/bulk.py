@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, TableClause, insert
 from sqlalchemy.exc import IntegrityError
+
+from .prepared import Prepared
 
 #: From this many rows on PostgreSQL's COPY is worth its own round trips.
 MANY = 20
@@ -15,9 +18,15 @@ def insert_many(connection: Connection, table: TableClause, rows: Sequence[dict[
     """Insert rows that all have the same columns. Raises `sqlalchemy.exc.IntegrityError` when a key is taken."""
     if connection.dialect.name == "postgresql" and len(rows) >= MANY:
         _copy(connection, table, rows)
+    elif len(rows) == 1:
+        _one(table, tuple(rows[0])).run(connection, rows[0])
     else:
-        # A list of one would go the drivers' way for many rows, which is slower for one.
-        connection.execute(insert(table), rows[0] if len(rows) == 1 else list(rows))
+        connection.execute(insert(table), list(rows))
+
+
+@cache
+def _one(table: TableClause, columns: tuple[str, ...]) -> Prepared:
+    return Prepared(insert(table), columns)
 
 
 def _copy(connection: Connection, table: TableClause, rows: Sequence[dict[str, Any]]) -> None:

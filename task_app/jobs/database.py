@@ -51,7 +51,11 @@ def kernel_engine(url: str) -> Engine:
 
     Its pool has no ceiling worth hitting: a process has at most a thread per request or task.
     """
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=10, max_overflow=100, **engine_options(url))
+    options = engine_options(url)
+    if make_url(url).get_backend_name() != "sqlite":
+        # In autocommit nothing is left to roll back when a connection comes back; `transaction` ends what it begins.
+        options["pool_reset_on_return"] = None
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=10, max_overflow=100, **options)
     prepare(engine)
     if engine.dialect.name == "postgresql":
         event.listen(engine, "connect", _prepare_postgresql)

@@ -33,6 +33,7 @@ from .bulk import insert_many
 from .columns import FlushedLater
 from .database import unless_deadlocked
 from .models import Job, JobGroup, JobTag
+from .prepared import Prepared
 from .queries import CHUNK
 from .states import FINAL, WAITING, State, WaitReason
 from .submission import Sender
@@ -66,8 +67,15 @@ def _count_moved(connection: Connection, statement: Update, params: dict[str, An
     return unless_deadlocked(connection, lambda: connection.execute(statement, params).rowcount)
 
 
+_prepared: dict[Update, Prepared] = {}
+
+
 def _moved(connection: Connection, statement: Update, **params: Any) -> bool:
-    return _count_moved(connection, statement, params) == 1
+    """Run a move that is a constant of this module."""
+    prepared = _prepared.get(statement)
+    if prepared is None:
+        prepared = _prepared[statement] = Prepared(statement)
+    return unless_deadlocked(connection, lambda: prepared.run(connection, params)) == 1
 
 
 def _there_is(*where: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -650,10 +658,12 @@ def cancel_running(connection: Connection, job_id: str, *, now: datetime) -> boo
     return _moved(connection, _CANCEL_RUNNING, job_id=job_id, now=now)
 
 
+_FORGET = _move(*_this(attempt=False), _final, result=None, children=None, forgotten=True)
+
+
 def forget(connection: Connection, job_id: str) -> bool:
     """Drop the result of an ended job; the job itself stays on record."""
-    statement = _move(*_this(attempt=False), _final, result=None, children=None, forgotten=True)
-    return _moved(connection, statement, job_id=job_id)
+    return _moved(connection, _FORGET, job_id=job_id)
 
 
 _in_unjoined_chord = exists().where(JobGroup.__table__.c.id == _c.group_id, JobGroup.__table__.c.unjoined.is_(True))
