@@ -44,7 +44,7 @@ def measure_throughput(options: argparse.Namespace, workload: str, number: int) 
 
 
 def _text(one: Throughput) -> str:
-    return f"{one.rate:.0f} jobs/s, {one.cpu:.2f} ms of CPU a job, {one.memory:.0f} MB"
+    return f"{one.rate:.0f} jobs/s, {one.cpu:.2f} + {one.servers:.2f} ms of CPU a job, {one.memory:.0f} MB"
 
 
 MEASURES: dict[str, Callable[[argparse.Namespace], Figures]] = {

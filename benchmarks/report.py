@@ -90,14 +90,15 @@ def _throughput(title: str, figures: Figures) -> str:
     ours = figures.get(OURS.name, {}).get("rate")
     lines = [
         f"## {title}\n",
-        "| | keeps | jobs/s | this service is | CPU ms a job (workers) | MB (workers) |",
-        "|---|---|---|---|---|---|",
+        "| | keeps | jobs/s | this service is | CPU ms a job, workers | … servers | MB, workers |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, one in sorted(figures.items(), key=lambda item: -item[1]["rate"]):
         contestant = EVERYBODY[name]
         ratio = f"{ours / one['rate']:.2f} ×" if ours and name != OURS.name else ""
         title_of = f"**{contestant.title}**" if contestant.ours else contestant.title
-        cells = (title_of, contestant.keeps, f"{one['rate']:.0f}", ratio, f"{one['cpu']:.2f}", f"{one['memory']:.0f}")
+        rate, cpu, servers, memory = (one[name] for name in ("rate", "cpu", "servers", "memory"))
+        cells = (title_of, contestant.keeps, f"{rate:.0f}", ratio, f"{cpu:.2f}", f"{servers:.2f}", f"{memory:.0f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -26,7 +26,8 @@ class Throughput(NamedTuple):
     """What a round found."""
 
     rate: float  # jobs per second
-    cpu: float  # milliseconds a job, all processes of the workers, servers not counted
+    cpu: float  # milliseconds a job, all processes of the workers
+    servers: float  # milliseconds a job, PostgreSQL and Redis
     memory: float  # MB, unique to all processes of the workers
 
 
@@ -40,6 +41,7 @@ class Arena(NamedTuple):
     folder: Path
     redis_url: str
     sql_url: str
+    servers: tuple[int, ...] = ()  # process ids
 
     @property
     def ticks(self) -> Path:
@@ -70,7 +72,7 @@ class Arena(NamedTuple):
 def arena(contestant: Contestant) -> Iterator[Arena]:
     """Yield fresh servers, with the schema where it is ours."""
     with server("postgresql") as sql, server("redis") as redis, tempfile.TemporaryDirectory() as folder:
-        place = Arena(Path(folder), redis.url, sql.url)
+        place = Arena(Path(folder), redis.url, sql.url, (*sql.pids, *redis.pids))
         if contestant.ours:
             settings = {"INSTANCE_PATH": folder, "SECRET_KEY": "benchmark", "SQLALCHEMY_DATABASE_URI": sql.url}
             with create_app({**settings, "CELERY_BROKER_URL": redis.url}).app_context():
@@ -117,15 +119,16 @@ def run_round_in(place: Arena, contestant: Contestant, workload: str, number: in
     filled = place.run(contestant, contestant.submit(workload, number)).wait()
     if filled != 0:
         raise RoundFailed(f"{contestant.name} could not be filled:\n{place.output()}")
+    servers = [psutil.Process(pid) for pid in place.servers]
     with working(place, contestant) as heads:
         _wait_for(place, heads, int(number * WARM_UP), contestant)
-        spent = _cpu(heads)
+        spent, spent_by_servers = _cpu(heads), _cpu(servers)
         _wait_for(place, heads, number, contestant)
-        used, memory = _cpu(heads) - spent, _memory(heads)
+        used, used_by_servers, memory = _cpu(heads) - spent, _cpu(servers) - spent_by_servers, _memory(heads)
     done = number - int(number * WARM_UP)
     moments = ticks.read(str(place.ticks))
     seconds = (moments[number - 1] - moments[number - done - 1]) / 1e9
-    return Throughput(done / seconds, 1000 * used / done, memory)
+    return Throughput(done / seconds, 1000 * used / done, 1000 * used_by_servers / done, memory)
 
 
 def _wait_for(place: Arena, heads: list[psutil.Process], number: int, contestant: Contestant) -> None:

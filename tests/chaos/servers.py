@@ -68,6 +68,11 @@ class Server(ABC):
     def _answers(self) -> bool:
         """Say whether a question over a connection of a client is answered."""
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that were started; theirs are not among them."""
+        return tuple(process.pid for process in self._processes)
+
     # -- what tests do to it ---------------------------------------------------------------------------------------
 
     def start(self) -> None:
