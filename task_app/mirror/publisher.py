@@ -18,6 +18,7 @@ from flask import Flask
 from kombu import Connection, Producer, Queue
 from kombu.connection import ConnectionPool
 from kombu.exceptions import BatchPublishError, DecodeError, EncodeError, LimitExceeded, OperationalError
+from kombu.pools import connections
 
 from .. import embedded
 from ..errors import BrokerUnavailable, ConfigurationError, MessageRefused, Unpublishable
@@ -308,8 +309,7 @@ class CeleryPublisher:
         """Return this process's pool; connections made before a fork are the parent's."""
         if self._pool is None or self._pool_pid != os.getpid():
             with self._lock:
-                pool = self._connection().Pool(limit=self._celery.conf.broker_pool_limit)
-                self._pool, self._pool_pid = pool, os.getpid()
+                self._pool, self._pool_pid = connections[self._connection()], os.getpid()
         return self._pool
 
     def _connection(self) -> Connection:
