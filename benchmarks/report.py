@@ -97,8 +97,9 @@ def _throughput(title: str, figures: Figures) -> str:
         contestant = EVERYBODY[name]
         ratio = f"{ours / one['rate']:.2f} ×" if ours and name != OURS.name else ""
         title_of = f"**{contestant.title}**" if contestant.ours else contestant.title
-        rate, cpu, servers, memory = (one[name] for name in ("rate", "cpu", "servers", "memory"))
-        cells = (title_of, contestant.keeps, f"{rate:.0f}", ratio, f"{cpu:.2f}", f"{servers:.2f}", f"{memory:.0f}")
+        rate, cpu, memory = (one[name] for name in ("rate", "cpu", "memory"))
+        servers = f"{one['servers']:.2f}" if "servers" in one else "not taken"
+        cells = (title_of, contestant.keeps, f"{rate:.0f}", ratio, f"{cpu:.2f}", servers, f"{memory:.0f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -41,6 +41,7 @@ def settings_for(folder: Path, **more: Any) -> dict[str, Any]:
 def dispose(app: Flask) -> None:
     """Close what an app has open."""
     runtime: JobRuntime = app.extensions["jobs"]
+    runtime.marks.at_once()  # its thread would open a connection anew
     runtime.engine.dispose()
     with app.app_context():
         for engine in db.engines.values():
