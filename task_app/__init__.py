@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from . import api, cli, jobs, maintenance, sessions, startup, tasks
+from . import api, cli, dashboard, jobs, maintenance, sessions, startup, tasks, web
 from . import config as settings
 from .celery_app import celery_init_app
 from .extensions import db, migrate
@@ -35,7 +35,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     tasks.init_app(app)
     maintenance.init_app(app)
+    web.init_app(app)
     api.init_app(app)
+    dashboard.init_app(app)
     cli.init_app(app)
     startup.init_app(app)  # last: under some commands it starts the process at once
     return app

@@ -69,6 +69,14 @@ class Days(Seconds):
 
 
 @dataclass(frozen=True)
+class Hours(Seconds):
+    """A time span of a working day or so."""
+
+    def __str__(self) -> str:
+        return f"hours from {self.minimum:g} to {self.maximum:g}"
+
+
+@dataclass(frozen=True)
 class Switch:
     """True or false, in the words people use for it."""
 
@@ -85,6 +93,23 @@ class Switch:
 
     def __str__(self) -> str:
         return "true or false"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def __call__(self, value: object) -> str:
+        """Return the value in its type, or raise ValueError with what is wrong."""
+        word = str(value).strip().lower()
+        if word not in self.words:
+            raise ValueError(f"must be {self}, not {_show(value)}")
+        return word
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.words[:-1])} or {self.words[-1]}"
 
 
 @dataclass(frozen=True)
@@ -123,7 +148,7 @@ class Url:
         return "URL"
 
 
-Kind = Integer | Seconds | Switch | Text | Url
+Kind = Choice | Integer | Seconds | Switch | Text | Url
 
 
 @dataclass(frozen=True)
@@ -161,7 +186,21 @@ SETTINGS: tuple[Setting, ...] = (
         "Where results are written besides the job table. The same as CELERY['result_backend'].",
         env=("CELERY_RESULT_BACKEND",),
     ),
-    Setting("SECRET_KEY", None, Text(), "Flask's key for signing sessions.", env=("SECRET_KEY",)),
+    Setting(
+        "SECRET_KEY",
+        None,
+        Text(),
+        "The key that signs sessions. Not given: made under instance/ if broker and database are embedded.",
+        env=("SECRET_KEY",),
+    ),
+    Setting(
+        "AUTH",
+        "auto",
+        Choice(("auto", "required", "off")),
+        "Who must sign in. auto: everybody, but on a fresh embedded service, for this machine, nobody.",
+        env=("AUTH",),
+    ),
+    Setting("SESSION_HOURS", 12.0, Hours(0.1, 8760), "Hours until somebody who signed in must do so again."),
     Setting("HOST", "127.0.0.1", Text(), "The address `make run` listens on.", env=("HOST",)),
     Setting("PORT", 5000, Integer(0, 65535), "The port `make run` listens on; 0: any free one.", env=("PORT",)),
     Setting(

@@ -14,7 +14,7 @@
 
 from flask import Flask
 
-from . import classic, docs, health, problems, read, steer, submit, watch
+from . import classic, docs, health, problems, read, steer, submit
 from .blueprint import blueprint
 
 __all__ = ["init_app", "read", "steer", "submit"]
@@ -23,7 +23,6 @@ __all__ = ["init_app", "read", "steer", "submit"]
 def init_app(app: Flask) -> None:
     """Plug the routes, their documentation and the rendering of errors into the app."""
     problems.init_app(app)
-    watch.init_app(app)
     health.init_app(app)
     api = docs.init_app(app)
     api.register_blueprint(blueprint)

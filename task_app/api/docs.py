@@ -4,10 +4,9 @@ import inspect
 import json
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, redirect, request
+from flask import Blueprint, Flask, Response, current_app
 from flask_smorest import Api
 from flask_swagger_ui import get_swaggerui_blueprint
-from werkzeug.wrappers import Response as BaseResponse
 
 from ..mirror import arguments
 from ..mirror.fields import add_to_json_schema
@@ -47,12 +46,6 @@ def init_app(app: Flask) -> DocumentedApi:
     config = {"app_name": "task_app", "validatorUrl": None}
     app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config=config, blueprint_name="docs"))
     return api
-
-
-@blueprint.route("/")
-def front() -> BaseResponse:
-    """Lead people who open the address to something they can read."""
-    return redirect(f"{request.script_root}/docs/")
 
 
 @blueprint.route("/openapi.json")

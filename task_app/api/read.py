@@ -11,13 +11,14 @@ from ..jobs.lists import COUNT_LIMIT, Filter, Place
 from ..jobs.runtime import runtime
 from ..mirror import arguments
 from ..mirror.public import public_tasks
+from ..web.watchers import watchers
 from . import cursor
 from .blueprint import blueprint
 from .job import JobPageSchema, JobSchema, job_json, job_response, json_response
 from .problems import RETRY_AFTER, problem
 from .schemas import ListQuerySchema, WaitQuerySchema
 from .stream import follow
-from .watch import wait_for_end, watchers
+from .watch import wait_for_end
 
 
 @blueprint.route("/tasks/<task_id>")

@@ -1,42 +1,13 @@
-"""Waiting for a job to end, and how many may wait at once."""
+"""Waiting for a job to end."""
 
-import threading
 import time
-
-from flask import Flask, current_app
 
 from ..errors import JobNotFound
 from ..jobs import service
 from ..jobs.runtime import runtime
 from ..jobs.states import is_final
 from ..jobs.view import JobView
-
-
-class Watchers:
-    """How many may watch at once. Each keeps a thread of the web server busy, and the others must go on answering."""
-
-    def __init__(self, limit: int) -> None:
-        self._places = threading.BoundedSemaphore(limit) if limit else None
-
-    def take(self) -> bool:
-        """Take a place if there is one; give it back with `leave`."""
-        return self._places is not None and self._places.acquire(blocking=False)
-
-    def leave(self) -> None:
-        """Give a place back."""
-        if self._places is not None:
-            self._places.release()
-
-
-def init_app(app: Flask) -> None:
-    """Count the places of this app."""
-    app.extensions["watchers"] = Watchers(app.config["WATCH_LIMIT"])
-
-
-def watchers() -> Watchers:
-    """Return the current app's places."""
-    found: Watchers = current_app.extensions["watchers"]
-    return found
+from ..web.watchers import watchers
 
 
 def wait_for_end(job_id: str, seconds: float) -> JobView:

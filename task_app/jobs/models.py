@@ -6,7 +6,7 @@ as Core tables, never as ORM objects.
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..extensions import Model
@@ -53,6 +53,7 @@ class Job(Model):
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     cancel_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # set exactly when the state is final
+    resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # somebody has dealt with this failure
 
     __table_args__ = (
         # Lists: newest first, by any one filter.
@@ -61,6 +62,21 @@ class Job(Model):
         Index("ix_job_task", "task", "created_at", "id"),
         Index("ix_job_queue", "queue", "created_at", "id"),
         Index("ix_job_worker", "worker", "created_at", "id"),
+        Index(
+            "ix_job_error",
+            "error_type",
+            "created_at",
+            "id",
+            postgresql_where=text("error_type IS NOT NULL"),
+            sqlite_where=text("error_type IS NOT NULL"),
+        ),
+        # The roller: what has ended since?
+        Index(
+            "ix_job_finished",
+            "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL"),
+            sqlite_where=text("finished_at IS NOT NULL"),
+        ),
         # The dispatcher: most urgent first, then oldest. Where the database has partial indexes, only waiting alarms
         # cost anything.
         Index(
@@ -87,13 +103,13 @@ class Job(Model):
             postgresql_where=text("expires_at IS NOT NULL AND finished_at IS NULL"),
             sqlite_where=text("expires_at IS NOT NULL AND finished_at IS NULL"),
         ),
-        # A cancel goes on to what its job has sent and nobody has started.
+        # Families: a cancel goes on to what its job has sent and nobody has started; pages show children.
         Index(
             "ix_job_parent",
             "parent_id",
             "finished_at",
-            postgresql_where=text("parent_id IS NOT NULL AND finished_at IS NULL"),
-            sqlite_where=text("parent_id IS NOT NULL AND finished_at IS NULL"),
+            postgresql_where=text("parent_id IS NOT NULL"),
+            sqlite_where=text("parent_id IS NOT NULL"),
         ),
         # The rescuer: what does this worker hold?
         Index(
@@ -174,9 +190,43 @@ class Worker(Model):
     dropped: Mapped[int]  # messages that had nothing to claim: duplicates and stale ones
     refused: Mapped[int]  # writes of attempts that were over
     junk: Mapped[int]  # messages that nobody understands
+    memory: Mapped[int | None] = mapped_column(BigInteger)  # bytes of the process and its pool; None: can't be told
     last_message_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when it last took one from the broker
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     heartbeat_at: Mapped[datetime] = mapped_column(UtcDateTime)  # by the database's clock
     stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (Index("ix_worker_heartbeat", "heartbeat_at"),)
+
+
+class Rollup(Model):
+    """What happened in one span of time: how many jobs ended, how long they waited and ran, how deep queues were.
+
+    A row is written anew until its span is over, so that writing it twice, or by two processes, does no harm.
+    """
+
+    __tablename__ = "rollup"
+
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)  # all, task, queue
+    name: Mapped[str] = mapped_column(Name, primary_key=True)  # of the task or queue; empty for all
+    seconds: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # length of the span: 10, 300 or 3600
+    at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)  # its beginning, a multiple of its length
+    succeeded: Mapped[int]
+    failed: Mapped[int]
+    revoked: Mapped[int]
+    waits: Mapped[str] = mapped_column(LongText)  # JSON histogram: from when the job could have run to its start
+    runs: Mapped[str] = mapped_column(LongText)  # JSON histogram: from its start to its end
+    depth: Mapped[int | None]  # the deepest that the queue was seen (all: all queues together); None: nobody looked
+    oldest: Mapped[float | None] = mapped_column(Double)  # seconds that the oldest waiting job had waited
+
+    __table_args__ = (Index("ix_rollup_pruned", "seconds", "at"),)
+
+
+class PausedQueue(Model):
+    """A queue from which workers take nothing until somebody lets them again."""
+
+    __tablename__ = "paused_queue"
+
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    paused_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    paused_by: Mapped[str | None] = mapped_column(Name)  # the name of a key; None: nobody had to sign in

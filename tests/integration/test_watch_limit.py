@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from task_app.api.watch import Watchers
+from task_app.web.watchers import Watchers
 
 
 @pytest.fixture

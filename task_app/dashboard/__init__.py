@@ -1,0 +1,16 @@
+"""The human door: pages that show every job and steer it.
+
+Server-rendered; a page works without JavaScript, and with it is live. See docs/dashboard.md.
+"""
+
+from flask import Flask
+
+from . import overview
+from .blueprint import blueprint
+
+__all__ = ["init_app", "overview"]
+
+
+def init_app(app: Flask) -> None:
+    """Serve the pages."""
+    app.register_blueprint(blueprint)

@@ -1,0 +1,5 @@
+"""Keys: who may use the service, and as what."""
+
+from . import models
+
+__all__ = ["models"]

@@ -1,0 +1,18 @@
+"""What the doors over HTTP share.
+
+| file | holds |
+|---|---|
+| `watchers` | how many may watch at once |
+"""
+
+from flask import Flask
+
+from ..keys import models
+from . import watchers
+
+__all__ = ["init_app", "models"]
+
+
+def init_app(app: Flask) -> None:
+    """Prepare the app for its doors; comes before them."""
+    watchers.init_app(app)
