@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("name", NAME, nullable=False),
         sa.Column("paused_at", MOMENT, nullable=False),
         sa.Column("paused_by", NAME),
+        sa.Column("resumed_at", MOMENT),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_paused_queue")),
     )
     op.create_table(

@@ -1,16 +1,14 @@
-"""`flask queues`: what waits, since when, and who listens."""
+"""`flask queues`: what waits, since when, who listens, and what is paused."""
 
 import click
 
 from ..jobs import service
 from ..jobs.lists import COUNT_LIMIT
-from ..jobs.view import timestamp
-from ..jobs.workers import WorkerState
+from ..jobs.queues import QueueView, document
 from ..startup import StartedGroup
-from .maintenance import overview
 from .output import ago, print_json, print_table
 
-COLUMNS = ("queue", "waiting", "oldest", "listeners")
+COLUMNS = ("queue", "waiting", "oldest", "listeners", "paused")
 
 group = StartedGroup("queues", help="What waits for a worker, since when, and who listens.")
 
@@ -18,38 +16,27 @@ group = StartedGroup("queues", help="What waits for a worker, since when, and wh
 @group.command("list")
 @click.option("--json", "wants_json", is_flag=True, help="For programs.")
 def show_list(wants_json: bool) -> None:
-    """List queues that hold jobs or that a living worker listens to."""
-    depths = {depth.queue: depth for depth in service.depths()}
-    listeners: dict[str, list[str]] = {}
-    for worker in overview():
-        if worker.state in (WorkerState.ALIVE, WorkerState.WEDGED):
-            for queue in worker.queues:
-                listeners.setdefault(queue, []).append(worker.name)
-    names = sorted(depths.keys() | listeners.keys())
+    """List queues that hold jobs, that a living worker listens to, or that are paused."""
+    found = service.queue_views()
     if wants_json:
-        found = [(name, depths.get(name)) for name in names]
-        print_json(
-            [
-                {
-                    "queue": name,
-                    "waiting": depth.waiting if depth else 0,
-                    "oldest_at": timestamp(depth.oldest_at) if depth else None,
-                    "listeners": listeners.get(name, []),
-                }
-                for name, depth in found
-            ]
-        )
+        print_json([document(queue) for queue in found])
         return
-    rows = []
-    for name in names:
-        depth, heard_by = depths.get(name), listeners.get(name)
-        number = depth.waiting if depth else 0
-        rows.append(
+    print_table(
+        COLUMNS,
+        [
             (
-                name,
-                f"{number}{'+' if number == COUNT_LIMIT else ''}",
-                ago(depth.oldest_at) if depth else "-",
-                ", ".join(heard_by) if heard_by else "nobody",
+                queue.name,
+                f"{queue.waiting}{'+' if queue.waiting == COUNT_LIMIT else ''}",
+                ago(queue.oldest_at),
+                ", ".join(queue.listeners) or "nobody",
+                _paused(queue),
             )
-        )
-    print_table(COLUMNS, rows)
+            for queue in found
+        ],
+    )
+
+
+def _paused(queue: QueueView) -> str:
+    if queue.paused_at is None:
+        return "-"
+    return ago(queue.paused_at) + (f" by {queue.paused_by}" if queue.paused_by else "")

@@ -22,4 +22,5 @@ def init_app(app: Flask) -> None:
         feed=Feed(engine),
         arguments_limit=app.config["JOB_ARGUMENTS_LIMIT"],
         dispatch_grace=timedelta(seconds=app.config["DISPATCH_GRACE"]),
+        heartbeat_interval=timedelta(seconds=app.config["HEARTBEAT_INTERVAL"]),
     )

@@ -230,3 +230,4 @@ class PausedQueue(Model):
     name: Mapped[str] = mapped_column(Name, primary_key=True)
     paused_at: Mapped[datetime] = mapped_column(UtcDateTime)
     paused_by: Mapped[str | None] = mapped_column(Name)  # the name of a key; None: nobody had to sign in
+    resumed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # set: workers take from it again

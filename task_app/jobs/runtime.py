@@ -51,6 +51,7 @@ class JobRuntime:
     feed: Feed
     arguments_limit: int  # bytes
     dispatch_grace: timedelta  # how long the submitting process has to publish before a dispatcher does
+    heartbeat_interval: timedelta  # how often workers say that they live
     publisher: Publisher | None = None
     #: Called after an outcome was written that Celery did not write: who waits for this job must learn of it.
     after_end: Callable[[str], None] | None = None

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
-from . import faults, lists, on_commit, queries, transitions
+from . import faults, lists, on_commit, queries, queue_control, queues, transitions
 from .database import transaction
 from .followers import AWAITS, refuse_without_input, revive
 from .outcome import tell_who_waits
@@ -27,6 +27,7 @@ from .runtime import runtime, utcnow
 from .states import State, WaitReason, is_final, is_running, is_waiting
 from .submission import Outgoing, Sender, Submission
 from .view import JobView
+from .workers import MISSED_BEATS
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,18 @@ def depths() -> list[lists.Depth]:
     """Return the queues in which jobs wait for a worker; `lists.COUNT_LIMIT` jobs mean that many or more."""
     with runtime().engine.connect() as connection:
         return lists.depths(connection)
+
+
+def queue_views() -> list[queues.QueueView]:
+    """Return every queue that is known: it holds jobs, a living worker listens to it, or it is paused."""
+    here = runtime()
+    with here.engine.connect() as connection:
+        return queues.overview(connection, silence=MISSED_BEATS * here.heartbeat_interval)
+
+
+def queue_view(name: str) -> queues.QueueView:
+    """Return one queue; of one that nobody knows, that nothing waits in it and nobody listens."""
+    return next((queue for queue in queue_views() if queue.name == name), queues.QueueView(name=name))
 
 
 # -- submitting --------------------------------------------------------------------------------------------------
@@ -594,3 +607,27 @@ def _end_orphan(connection: Connection, job_id: str, before: str | None, cause: 
         else faults.fault("ChordError", "celery.exceptions", [reason], reason)
     )
     return transitions.end_blocked(connection, job_id, state=state, error=error, after=before, now=utcnow())
+
+
+# -- queues ------------------------------------------------------------------------------------------------------
+
+
+def pause_queue(name: str, by: str | None = None) -> bool:
+    """Let workers take nothing from a queue until it is resumed; they obey within two seconds.
+
+    What runs goes on, and jobs are still accepted. `by` says who wants it. False when it is paused already.
+    """
+    with runtime().engine.connect() as connection:
+        changed = queue_control.pause(connection, name, by)
+    if changed:
+        logger.warning("queue %s was paused by %s", name, by or "somebody")
+    return changed
+
+
+def resume_queue(name: str, by: str | None = None) -> bool:
+    """Let workers take from a queue again. False when it is not paused."""
+    with runtime().engine.connect() as connection:
+        changed = queue_control.resume(connection, name)
+    if changed:
+        logger.warning("queue %s was resumed by %s", name, by or "somebody")
+    return changed

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 from .columns import utc_now
 from .models import Job, Worker
 from .queries import database_time, published_before
+from .queue_control import paused_since
 
 _c = Worker.__table__.c
 
@@ -129,11 +130,26 @@ def held_by_the_living(connection: Connection, timeout: timedelta) -> set[str]:
     return held
 
 
+#: How many heartbeats in a row a worker may miss before it is doubted.
+MISSED_BEATS = 3
+
+
+def listeners(connection: Connection, silence: timedelta) -> dict[str, list[str]]:
+    """Return, by queue, the names of the workers that listen to it, wedged ones too, and were not silent for longer."""
+    cutoff = database_time(connection) - silence
+    alive = select(_c.name, _c.queues).where(_c.heartbeat_at >= cutoff, _c.stopped_at.is_(None)).order_by(_c.name)
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(alive):
+        for queue in json.loads(row.queues):
+            found.setdefault(queue, []).append(row.name)
+    return found
+
+
 class WorkerState(StrEnum):
     """What can be said of a worker without asking it."""
 
     ALIVE = "alive"  # a fresh heartbeat
-    WEDGED = "wedged"  # beats and has room, but takes nothing while its queue has old messages
+    WEDGED = "wedged"  # beats and has room, but takes nothing while its queue, not paused, has old messages
     UNKNOWN = "unknown"  # has missed heartbeats, not yet enough to be given up
     DEAD = "dead"  # silent for longer than WORKER_TIMEOUT
     STOPPED = "stopped"  # said goodbye
@@ -181,6 +197,7 @@ def overview(
     opened = [{**row, **{name: json.loads(row[name]) for name in _JSON}} for row in rows]
     held = {job_id for row in opened for job_id in (*row["running"], *row["prefetched"])}
     queues = {queue for row in opened for queue in row["queues"]}
+    queues -= paused_since(connection, now - patience)
     stale = {queue for queue in queues if _has_old_message(connection, queue, now - patience, held)}
 
     def state_of(row: Mapping[str, Any]) -> WorkerState:
@@ -189,7 +206,7 @@ def overview(
             return WorkerState.STOPPED
         if silence > timeout:
             return WorkerState.DEAD
-        if silence > 3 * interval:
+        if silence > MISSED_BEATS * interval:
             return WorkerState.UNKNOWN
         has_room = len(row["running"]) < row["concurrency"] and not row["prefetched"]
         took_at = row["last_message_at"] or row["started_at"]

@@ -125,8 +125,8 @@ def test_queues_tell_what_waits_and_that_nobody_listens(app: Flask) -> None:
     now = datetime.now(UTC)
     with app.app_context(), runtime().engine.connect() as connection:
         transitions.mark_published(connection, [(first, 1)], now)
-    queue, waiting, oldest, listeners = run(app, "queues", "list").stdout.strip().split("\t")
-    assert (queue, waiting, listeners) == ("celery", "1", "nobody") and oldest.endswith("ago")
+    queue, waiting, oldest, listeners, paused = run(app, "queues", "list").stdout.strip().split("\t")
+    assert (queue, waiting, listeners, paused) == ("celery", "1", "nobody", "-") and oldest.endswith("ago")
     (shown,) = json.loads(run(app, "queues", "list", "--json").stdout)
     assert (shown["queue"], shown["waiting"], shown["listeners"]) == ("celery", 1, [])
 
