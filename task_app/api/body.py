@@ -1,13 +1,12 @@
 """Reading JSON bodies: strictly, so that whatever gets past here can be stored."""
 
-import json
-import math
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from ..mirror.storable import TOO_DEEP, faults
+from ..web import strict_json
 from .problems import FieldErrors
 
 
@@ -48,24 +47,13 @@ def raw_body() -> bytes:
 
 def _parse(raw: bytes) -> Any:
     try:
-        return json.loads(raw.decode(), parse_constant=_no_constant, parse_float=_finite)
+        return strict_json.parse(raw.decode())
     except UnicodeDecodeError:
         raise BadRequest("The body is not UTF-8.") from None
     except RecursionError:
         raise BadRequest(TOO_DEEP) from None
     except ValueError as error:
         raise BadRequest(f"The body is not valid JSON: {error}") from None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError("a number is too large")
-    return number
 
 
 def _put(errors: dict[str, Any], path: tuple[str | int, ...], message: str) -> None:

@@ -12,8 +12,9 @@ from ..mirror import arguments
 from ..mirror.fields import add_to_json_schema
 from ..mirror.public import public_tasks
 from ..version import __version__
+from ..web.submission import Moment, TaskId
 from .job import NamedJobSchema
-from .schemas import Cursor, Moment, ProblemSchema, TaskId
+from .schemas import Cursor, ProblemSchema
 
 OPENAPI_VERSION = "3.1.0"
 

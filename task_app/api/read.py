@@ -3,14 +3,14 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, current_app, request
+from flask import Response, request
 from marshmallow import RAISE, Schema, fields
 
 from ..jobs import service
 from ..jobs.lists import COUNT_LIMIT, Filter, Place
 from ..jobs.runtime import runtime
 from ..mirror import arguments
-from ..mirror.public import public_tasks
+from ..mirror.public import public_tasks, queue_of, summary_of
 from ..web.watchers import watchers
 from . import cursor
 from .blueprint import blueprint
@@ -129,19 +129,11 @@ def task_types() -> Response:
 def _task_type(task: Any) -> dict[str, Any]:
     return {
         "name": task.name,
-        "summary": ((task.__doc__ or "").strip().splitlines() or [""])[0],
+        "summary": summary_of(task),
         "schema": arguments.json_schema_of(task),
-        "queue": _queue_of(task),
+        "queue": queue_of(task),
         "soft_time_limit": task.soft_time_limit,
         "time_limit": task.time_limit,
         "max_retries": task.max_retries,
         "rate_limit": task.rate_limit,
     }
-
-
-def _queue_of(task: Any) -> str:
-    celery = current_app.extensions["celery"]
-    options = {key: value for key, value in task._get_exec_options().items() if value is not None}
-    queue = celery.amqp.router.route(options, task.name, (), {}, task).get("queue")
-    name: str = getattr(queue, "name", queue) or celery.conf.task_default_queue
-    return name

@@ -7,12 +7,12 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import Conflict
 
 from ..jobs import service
-from ..mirror.public import UnknownTask, find_task
+from ..mirror.public import UnknownTask
+from ..web.submission import ArgumentsSchema, edited_arguments
 from .blueprint import blueprint
 from .body import json_body
 from .job import JobSchema, job_response
 from .problems import FieldErrors
-from .schemas import ArgumentsSchema, argument_texts
 
 
 @blueprint.route("/tasks/<task_id>/cancel", methods=["POST"])
@@ -60,10 +60,8 @@ def _edited_arguments(task_id: str, body: Any) -> dict[str, str]:
         return {}
     job = service.get(task_id)
     try:
-        task = find_task(job.task)
-        args, kwargs = argument_texts(task, edited.get("args", job.args), edited.get("kwargs", job.kwargs))
+        return edited_arguments(job, edited)
     except UnknownTask:
         raise Conflict(f"There is no task {job.task} any more that could check the arguments.") from None
     except ValidationError as error:
         raise FieldErrors(error.messages) from None
-    return {"args": args, "kwargs": kwargs}

@@ -51,9 +51,18 @@ class Signature:
     schema: Schema
 
 
+def signature_of(task: celery.Task) -> Signature:
+    """Return what a task can be called with. Raises WrongTask."""
+    found: Signature | None = getattr(task, _CACHE, None)
+    if found is None:
+        found = _read_signature(task)
+        setattr(task, _CACHE, found)
+    return found
+
+
 def schema_of(task: celery.Task) -> Schema:
     """Return the schema of a task's arguments, by name. Raises WrongTask."""
-    return _signature_of(task).schema
+    return signature_of(task).schema
 
 
 def check(task: celery.Task) -> None:
@@ -75,7 +84,7 @@ def bind(
     somebody has seen to it already that they can be kept, see `storable.faults`.
     Raises ArgumentErrors.
     """
-    signature = _signature_of(task)
+    signature = signature_of(task)
     if coerce:
         kwargs = _read_form(signature.schema, kwargs)
     by_position, extra = _by_position(signature, args)
@@ -106,7 +115,7 @@ def revive(task: celery.Task, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
 
     It never refuses: a value that doesn't fit, or is of the right type already, is passed on as it is.
     """
-    signature = _signature_of(task)
+    signature = signature_of(task)
     named = signature.schema.fields
     positional = [_revived(named.get(name), value) for name, value in zip(signature.positional, args, strict=False)]
     return (
@@ -124,14 +133,6 @@ def json_schema_of(task: celery.Task) -> dict[str, Any]:
 
 
 # -- from the function to the schema -----------------------------------------------------------------------------
-
-
-def _signature_of(task: celery.Task) -> Signature:
-    found: Signature | None = getattr(task, _CACHE, None)
-    if found is None:
-        found = _read_signature(task)
-        setattr(task, _CACHE, found)
-    return found
 
 
 def _read_signature(task: celery.Task) -> Signature:

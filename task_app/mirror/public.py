@@ -41,6 +41,20 @@ def is_public(task: celery.Task) -> bool:
     return not task.name.startswith("celery.") and getattr(task, "public", True)
 
 
+def summary_of(task: celery.Task) -> str:
+    """Return the first line of the task's docstring."""
+    return ((task.__doc__ or "").strip().splitlines() or [""])[0]
+
+
+def queue_of(task: celery.Task) -> str:
+    """Return the queue of its jobs, if they name none."""
+    app = current_app.extensions["celery"]
+    options = {key: value for key, value in task._get_exec_options().items() if value is not None}
+    queue = app.amqp.router.route(options, task.name, (), {}, task).get("queue")
+    name: str = getattr(queue, "name", queue) or app.conf.task_default_queue
+    return name
+
+
 def submit_task(
     name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, coerce: bool = False
 ) -> JobView:

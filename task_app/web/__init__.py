@@ -3,6 +3,8 @@
 | file | holds |
 |---|---|
 | `watchers` | how many may watch at once |
+| `submission` | what a submission, and edited arguments, must be |
+| `strict_json` | how JSON is read |
 """
 
 from flask import Flask
