@@ -11,13 +11,12 @@ from ..jobs.lists import COUNT_LIMIT, Filter, Place
 from ..jobs.runtime import runtime
 from ..mirror import arguments
 from ..mirror.public import public_tasks, queue_of, summary_of
-from ..web.watchers import watchers
+from ..web.streams import last_event_id, stream
 from . import cursor
 from .blueprint import blueprint
 from .job import JobPageSchema, JobSchema, job_json, job_response, json_response
-from .problems import RETRY_AFTER, problem
 from .schemas import ListQuerySchema, WaitQuerySchema
-from .stream import follow
+from .stream import PageLook, follow, follow_page
 from .watch import wait_for_end
 
 
@@ -88,22 +87,22 @@ def events(task_id: str) -> Response:
     `gone` if the job was deleted. With `Last-Event-ID` nothing is sent that was seen already, except the outcome.
     """
     job = service.get(task_id)
-    places = watchers()
-    if not places.take():
-        refused = problem(503, "Too many clients are watching; see WATCH_LIMIT. Try again.")
-        refused.headers["Retry-After"] = str(RETRY_AFTER)
-        return refused
-    stream = follow(runtime().feed, job, _last_event_id(), request.script_root)
-    response = Response(stream, mimetype="text/event-stream")
-    response.call_on_close(places.leave)
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
+    return stream(follow(runtime().feed, job, last_event_id(), request.script_root))
 
 
-def _last_event_id() -> int | None:
-    text = request.headers.get("Last-Event-ID", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+@blueprint.route("/task-events")
+@blueprint.arguments(ListQuerySchema, location="query", unknown=RAISE)
+@blueprint.response(200, {"type": "string"}, content_type="text/event-stream")
+@blueprint.problems(422, 503)
+def list_events(query: tuple[Filter, int, Place | None]) -> Response:
+    """Follow a page of jobs as server-sent events
+
+    The filters are those of the list. `page` comes first, with `tasks`, newest first; then `change` events, with the
+    `tasks` on the page that are new or have changed, and in `left` the ids of those that are on it no more. With
+    `Last-Event-ID` the page is sent only if it is no longer what was seen.
+    """
+    look = PageLook(*query)
+    return stream(follow_page(runtime().lookout, look, last_event_id(), request.script_root))
 
 
 class TaskTypeSchema(Schema):

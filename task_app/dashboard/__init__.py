@@ -5,10 +5,10 @@ Server-rendered; a page works without JavaScript, and with it is live. See docs/
 
 from flask import Flask
 
-from . import overview
+from . import live, looks, overview
 from .blueprint import blueprint
 
-__all__ = ["init_app", "overview"]
+__all__ = ["init_app", "live", "looks", "overview"]
 
 
 def init_app(app: Flask) -> None:

@@ -7,6 +7,7 @@ from flask import Flask
 from ..extensions import db
 from .database import kernel_engine, prepare
 from .feed import Feed
+from .lookout import Lookout
 from .marks import Marks
 from .runtime import JobRuntime
 
@@ -20,6 +21,7 @@ def init_app(app: Flask) -> None:
         engine=engine,
         marks=Marks(engine),
         feed=Feed(engine),
+        lookout=Lookout(engine),
         arguments_limit=app.config["JOB_ARGUMENTS_LIMIT"],
         dispatch_grace=timedelta(seconds=app.config["DISPATCH_GRACE"]),
         heartbeat_interval=timedelta(seconds=app.config["HEARTBEAT_INTERVAL"]),

@@ -1,10 +1,11 @@
 """Pages and counts of jobs, whose cost does not grow with the table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, Select, and_, func, or_, select
 
 from .models import Job, JobTag
 from .queries import Place, queues_with_published
@@ -13,14 +14,18 @@ from .view import VIEW_COLUMNS, JobView
 
 _c = Job.__table__.c
 _tag = JobTag.__table__.c
-_VIEW = [_c[name] for name in VIEW_COLUMNS.values()]
+_VIEW: list[ColumnElement[Any]] = [_c[name] for name in VIEW_COLUMNS.values()]
+#: What tells a change, and what pages are found by.
+_BARE: list[ColumnElement[Any]] = [
+    _c[name] for name in ("id", "version", "created_at", "state", "task", "queue", "worker")
+]
 
 #: How many jobs that meet one condition are looked at for those that meet the others as well.
 REACH = 1_000
 #: A count that gets here stops: that many or more.
 COUNT_LIMIT = 10_000
 
-__all__ = ["COUNT_LIMIT", "Depth", "Filter", "Page", "Place", "counts", "depths", "page"]
+__all__ = ["COUNT_LIMIT", "Depth", "Filter", "Page", "Place", "counts", "depths", "page", "versions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +61,26 @@ def page(connection: Connection, wanted: Filter, *, limit: int, after: Place | N
     One condition is a range of an index. With more, the jobs of the first are looked at for the others, `REACH` of them
     at most: conditions that seldom meet would else read everything.
     """
+    rows, end = _rows(connection, _VIEW, wanted, limit, after)
+    return Page([JobView.from_row(row) for row in rows], end)
+
+
+def versions(
+    connection: Connection, wanted: Filter, *, limit: int, after: Place | None = None
+) -> list[tuple[str, int]]:
+    """Return (id, version) of the jobs on a page, the cheapest way to see whether it has changed."""
+    rows, _ = _rows(connection, _BARE, wanted, limit, after)
+    return [(row["id"], row["version"]) for row in rows]
+
+
+def _rows(
+    connection: Connection, columns: list[ColumnElement[Any]], wanted: Filter, limit: int, after: Place | None
+) -> tuple[Sequence[RowMapping], Place | None]:
     first, others = (conditions := wanted.conditions())[:1], conditions[1:]
-    statement, created, key = _newest_first(first, wanted, after)
+    statement, created, key = _newest_first(columns, first, wanted, after)
     if not others:
         rows = connection.execute(statement.limit(limit + 1)).mappings().all()
-        jobs = [JobView.from_row(row) for row in rows[:limit]]
-        return Page(jobs, _place(jobs[-1]) if len(rows) > limit else None)
+        return rows[:limit], _place(rows[limit - 1]) if len(rows) > limit else None
     # The end first: jobs that come and go between two statements must not move it, or some would be shown twice and
     # others never.
     end = connection.execute(statement.with_only_columns(created, key).offset(REACH - 1).limit(1)).one_or_none()
@@ -70,22 +89,22 @@ def page(connection: Connection, wanted: Filter, *, limit: int, after: Place | N
     near = statement.limit(REACH * 10).subquery()  # a limit makes every database begin with the first condition
     meets = [near.c[_COLUMNS[name]] == value for name, value in others]
     found = select(near).where(*meets).order_by(near.c.created_at.desc(), near.c.id.desc()).limit(limit)
-    jobs = [JobView.from_row(row) for row in connection.execute(found).mappings()]
-    if len(jobs) == limit:
-        return Page(jobs, _place(jobs[-1]))
-    return Page(jobs, None if end is None else (end[0], end[1]))
+    rows = connection.execute(found).mappings().all()
+    if len(rows) == limit:
+        return rows, _place(rows[-1])
+    return rows, None if end is None else (end[0], end[1])
 
 
 _COLUMNS = {"status": "state", "task": "task", "queue": "queue", "worker": "worker"}
 
 
 def _newest_first(
-    condition: list[tuple[str, str]], wanted: Filter, after: Place | None
+    columns: list[ColumnElement[Any]], condition: list[tuple[str, str]], wanted: Filter, after: Place | None
 ) -> tuple[Select[Any], ColumnElement[Any], ColumnElement[Any]]:
     """Return the jobs that meet one condition, or none, in the times wanted; and the columns that give the order."""
     created: ColumnElement[Any] = _c.created_at
     key: ColumnElement[Any] = _c.id
-    statement = select(*_VIEW)
+    statement = select(*columns)
     for name, value in condition:
         if name == "tag":
             created, key = _tag.created_at, _tag.job_id
@@ -104,8 +123,8 @@ def _newest_first(
     return statement.order_by(created.desc(), key.desc()), created, key
 
 
-def _place(job: JobView) -> Place:
-    return job.created_at, job.id
+def _place(row: RowMapping) -> Place:
+    return row["created_at"], row["id"]
 
 
 def _first_in(state: str, limit: int) -> FromClause:

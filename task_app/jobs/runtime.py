@@ -10,6 +10,7 @@ from flask import current_app
 from sqlalchemy import Engine
 
 from .feed import Feed
+from .lookout import Lookout
 from .marks import Marks
 from .submission import Outgoing, Submission
 
@@ -49,6 +50,7 @@ class JobRuntime:
     engine: Engine
     marks: Marks
     feed: Feed
+    lookout: Lookout
     arguments_limit: int  # bytes
     dispatch_grace: timedelta  # how long the submitting process has to publish before a dispatcher does
     heartbeat_interval: timedelta  # how often workers say that they live

@@ -5,6 +5,7 @@
 | `watchers` | how many may watch at once |
 | `submission` | what a submission, and edited arguments, must be |
 | `strict_json` | how JSON is read |
+| `streams` | server-sent events |
 """
 
 from flask import Flask

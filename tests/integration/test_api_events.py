@@ -10,10 +10,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
-from task_app.api import stream
 from task_app.jobs import transitions
 from task_app.jobs.runtime import JobRuntime, utcnow
 from task_app.jobs.states import State
+from task_app.web import streams
 
 from ..acceptance.stack import until
 from ..factories import insert_job
@@ -25,9 +25,9 @@ __all__ = ["connection"]
 class Stream:
     """An open stream of events, read one by one: each read waits until the server has something to say."""
 
-    def __init__(self, client: FlaskClient, job_id: str, seen: Any = None) -> None:
+    def __init__(self, client: FlaskClient, job_id: str, seen: Any = None, path: str | None = None) -> None:
         headers = {} if seen is None else {"Last-Event-ID": str(seen)}
-        self.response = client.get(f"/tasks/{job_id}/events", headers=headers)
+        self.response = client.get(path or f"/tasks/{job_id}/events", headers=headers)
         self._chunks: Iterator[bytes] = self.response.iter_encoded()
 
     def next(self) -> dict[str, str]:
@@ -121,7 +121,7 @@ def test_a_deleted_job_ends_its_stream(client: FlaskClient, connection: Connecti
 def test_silence_is_broken_by_heartbeats_and_costs_no_connection(
     app: Flask, client: FlaskClient, job_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(streams, "HEARTBEAT", 0.05)
     events = Stream(client, job_id)
     events.next()
     events.event()
