@@ -1,0 +1,161 @@
+"""The list of jobs: filtered, live, with actions on many."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from flask import Response, jsonify, redirect, render_template, request, url_for
+from marshmallow import ValidationError
+from werkzeug.wrappers import Response as BaseResponse
+
+from ..errors import JobNotFound
+from ..jobs import lists, service
+from ..jobs.lists import COUNT_LIMIT, Filter
+from ..jobs.runtime import utcnow
+from ..jobs.states import FINAL, State
+from ..jobs.view import timestamp
+from ..web import cursors
+from ..web.guards import is_possible_id
+from ..web.queries import ListQuerySchema
+from .blueprint import blueprint
+from .links import here, here_with
+from .live import begin
+
+LENGTH = 50
+SUGGESTIONS = 20
+
+#: What the filter box offers: the name in the address, what it means, and whether its values can be listed.
+FIELDS = (
+    ("task", "a task", True),
+    ("queue", "a queue", True),
+    ("status", "a state, or waiting, running, finished", True),
+    ("worker", "the worker that runs or ran it", True),
+    ("tag", "a tag", True),
+    ("error", "the type of its error", True),
+    ("argument", "one of its arguments, as kwargs.name=value", False),
+    ("resolved", "failures that were dealt with: true or false", False),
+    ("parent", "the job that sent it", False),
+    ("group", "a group", False),
+    ("created_after", "accepted after a moment (ISO 8601, with zone)", False),
+    ("created_before", "accepted before a moment", False),
+)
+_VALUES_LISTED = {name for name, _, is_listed in FIELDS if is_listed}
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A state, how many jobs are in it, and where they are."""
+
+    label: str
+    url: str
+    is_here: bool
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A filter that is on, and the list without it."""
+
+    name: str
+    label: str
+    value: str
+    without: str
+
+
+@blueprint.route("/jobs")
+def jobs() -> str | BaseResponse:
+    """List jobs, newest first."""
+    begin("jobs")
+    if typed := request.args.get("filter"):
+        return redirect(_with_typed(typed), 303)
+    wanted, after, errors = _read()
+    now = utcnow()
+    found = service.page(wanted, limit=LENGTH, after=after)
+    is_filtered = wanted != Filter()
+    return render_template(
+        "dashboard/jobs.html",
+        jobs=found.jobs,
+        tabs=_tabs(wanted),
+        chips=_chips(),
+        fields=[{"name": name, "label": label, "values": listed} for name, label, listed in FIELDS],
+        filter_errors=errors,
+        matching=service.count(wanted) if is_filtered else None,
+        count_limit=COUNT_LIMIT,
+        next_url=here_with(cursor=cursors.encode(found.next)) if found.next else None,
+        first_url=here_with(cursor=None),
+        is_later_page=after is not None,
+        here=here(),
+        as_of=timestamp(now),
+    )
+
+
+def _read() -> tuple[Filter, lists.Place | None, list[str]]:
+    """Return what the address asks for; wrong parts are said and left out of account."""
+    asked = {name: value for name, value in request.args.items() if value}
+    asked.pop("limit", None)
+    try:
+        wanted, _, after = ListQuerySchema().load(asked)
+    except ValidationError as error:
+        wrong = error.messages_dict
+        wanted, _, after = ListQuerySchema().load({name: asked[name] for name in asked.keys() - wrong.keys()})
+        return wanted, after, [f"{name}: {' '.join(messages)}" for name, messages in sorted(wrong.items())]
+    return wanted, after, []
+
+
+def _with_typed(typed: str) -> str:
+    """Return the address with a filter that was typed as name:value; a bare word is the name of a task."""
+    name, colon, value = typed.partition(":")
+    name, value = (name.strip(), value.strip()) if colon else ("task", typed.strip())
+    return here_with(**{"filter": None, "cursor": None, name: value or None})
+
+
+def _tabs(wanted: Filter) -> list[Tab]:
+    """Return the states with their counts; counts are of all jobs, so only an unfiltered list shows them."""
+    others = [field.name for field in fields(wanted) if field.name != "status" and getattr(wanted, field.name) is not None]
+    counts: dict[str, int] | None = None if others else service.counts()
+
+    def number(*states: str) -> int | None:
+        return None if counts is None else min(COUNT_LIMIT, sum(counts.get(state, 0) for state in states))
+
+    running = [state for state in counts or () if state not in (State.PENDING, State.RETRY, *FINAL)]
+    words: list[tuple[str, str | None, tuple[str, ...]]] = [
+        ("All", None, tuple(counts or ())),
+        ("Waiting", "waiting", (State.PENDING, State.RETRY)),
+        ("Running", "running", tuple(running)),
+        ("Succeeded", State.SUCCESS, (State.SUCCESS,)),
+        ("Failed", State.FAILURE, (State.FAILURE,)),
+        ("Revoked", State.REVOKED, (State.REVOKED,)),
+    ]
+    return [
+        Tab(label, here_with(status=status, cursor=None), wanted.status == status, number(*states))
+        for label, status, states in words
+    ]
+
+
+def _chips() -> list[Chip]:
+    known = [name for name, _, _ in FIELDS]
+    given = [(name, value) for name in known if (value := request.args.get(name))]
+    return [Chip(name, name, value, here_with(**{name: None, "cursor": None})) for name, value in given]
+
+
+@blueprint.route("/names")
+def names() -> Response:
+    """Return values of a field that are there, for the filter box."""
+    field, prefix = request.args.get("field", ""), request.args.get("prefix", "")
+    found = service.names(field, prefix, SUGGESTIONS) if field in _VALUES_LISTED else []
+    return jsonify(names=found)
+
+
+@blueprint.route("/search")
+def search() -> BaseResponse:
+    """Find a job by its id, or jobs by task, tag, queue or worker."""
+    text = request.args.get("q", "").strip()
+    if is_possible_id(text):
+        try:
+            return redirect(url_for("dashboard.job", job_id=service.get(text).id), 303)
+        except JobNotFound:
+            pass
+    for field in ("task", "tag", "queue", "worker", "error"):
+        if text and text in service.names(field, text, SUGGESTIONS):
+            return redirect(url_for("dashboard.jobs", **{field: text}), 303)
+    near: dict[str, Any] = {"task": found[0]} if text and (found := service.names("task", text, 1)) else {"task": text}
+    return redirect(url_for("dashboard.jobs", **(near if text else {})), 303)

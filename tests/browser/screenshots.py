@@ -1,0 +1,85 @@
+"""Pictures of every page, light and dark, for a desk and a phone: `make screenshots`."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from ..acceptance.stack import Stack, until
+from .conftest import chromium
+from .scenes import fill
+
+SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+
+
+def pages(ids: dict[str, str]) -> dict[str, str]:
+    """Return the path of each page by the name of its picture."""
+    return {
+        "overview": "/",
+        "jobs": "/jobs",
+        "jobs-filtered": "/jobs?status=FAILURE&task=process",
+        **{f"job-{name}": f"/jobs/{job_id}" for name, job_id in ids.items()},
+        "new": "/new",
+        "new-task": "/new/process",
+        "edit": f"/jobs/{ids['failed']}/edit",
+        "failures": "/failures",
+        "queues": "/queues",
+        "workers": "/workers",
+        "keys": "/keys",
+        "sign-in": "/sign-in",
+        "not-found": "/jobs/nothing-here",
+    }
+
+
+def take(stack: Stack, folder: Path, only: str | None) -> None:
+    """Write the pictures into a folder."""
+    path = chromium()
+    if path is None:
+        sys.exit("There is no chromium; install it, or say where it is with CHROMIUM=/path/to/it")
+    site = stack.start_web()
+    stack.start_worker(name="main", concurrency=4)
+    ids = fill(stack)
+    stack.until_ended(ids["succeeded"])
+    stack.until_ended(ids["failed"])
+    stack.until_state(ids["running"], "PROGRESS")
+    until(lambda: stack.job(ids["running"]).progress["percent"] or 0 > 3, "some progress")
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        for scheme in ("light", "dark"):
+            for size, viewport in SIZES.items():
+                context = browser.new_context(
+                    viewport=viewport,
+                    color_scheme=scheme,
+                    timezone_id="Europe/Vienna",
+                    locale="en-GB",  # type: ignore[arg-type]
+                )
+                page = context.new_page()
+                for name, place in pages(ids).items():
+                    if only and only not in name:
+                        continue
+                    page.goto(site + place)
+                    page.wait_for_timeout(250)
+                    page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=True)
+                context.close()
+        browser.close()
+
+
+def main() -> None:
+    """Start a service with a past, and look at it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("screenshots"))
+    parser.add_argument("--only", help="pages whose name holds this")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(Path(folder), f"sqlite:///{folder}/task_app.db", None, "celery", FLASK_AUTH="off")
+        try:
+            take(stack, chosen.folder.absolute(), chosen.only)
+        finally:
+            stack.close()
+
+
+if __name__ == "__main__":
+    main()
