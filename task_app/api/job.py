@@ -115,6 +115,7 @@ class JobSchema(Schema):
     started_at = _field(fields.DateTime, null=True)
     finished_at = _field(fields.DateTime, null=True)
     cancel_requested_at = _field(fields.DateTime, null=True)
+    resolved_at = _field(fields.DateTime, "When somebody dealt with this failure.", null=True)
     links = fields.Nested(LinksSchema, required=True)
 
 

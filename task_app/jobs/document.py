@@ -37,4 +37,5 @@ def document(job: JobView, now: datetime) -> dict[str, Any]:
         "started_at": timestamp(job.started_at),
         "finished_at": timestamp(job.finished_at),
         "cancel_requested_at": timestamp(job.cancel_requested_at),
+        "resolved_at": timestamp(job.resolved_at),
     }

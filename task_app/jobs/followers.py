@@ -9,9 +9,7 @@ from ..errors import InputMissing
 from . import groups, queries, transitions
 from .runtime import utcnow
 from .states import WaitReason, is_final
-
-#: The key in a row's `message` that says what a job waits for, until what it waits for has sent it its input.
-AWAITS = "awaits"
+from .submission import AWAITS
 
 
 def refuse_without_input(connection: Connection, job_id: str) -> None:

@@ -19,13 +19,13 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
 from . import faults, lists, on_commit, queries, queue_control, queues, transitions
 from .database import transaction
-from .followers import AWAITS, refuse_without_input, revive
+from .followers import refuse_without_input, revive
 from .outcome import tell_who_waits
 from .publishing import publish, publish_by_id
 from .rows import new_row
 from .runtime import runtime, utcnow
 from .states import State, WaitReason, is_final, is_running, is_waiting
-from .submission import Outgoing, Sender, Submission
+from .submission import AWAITS, Outgoing, Sender, Submission
 from .view import JobView
 from .workers import MISSED_BEATS
 

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 #: Priorities are 0 to 9, and 9 goes first, whatever a broker makes of the numbers.
 HIGHEST_PRIORITY = 9
 
+#: The key in a row's `message` that says what a job waits for, until what it waits for has sent it its input.
+AWAITS = "awaits"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import states
 from .states import State, WaitReason
+from .submission import AWAITS
 
 
 def _open(text: str | None) -> Any:
@@ -42,6 +43,7 @@ class JobView:
     tags_json: str | None = None
     message_json: str | None = None
     worker: str | None = None
+    worker_id: str | None = None
     parent_id: str | None = None
     root_id: str | None = None
     group_id: str | None = None
@@ -53,6 +55,7 @@ class JobView:
     started_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     finished_at: datetime | None = None
+    resolved_at: datetime | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> "JobView":
@@ -86,10 +89,19 @@ class JobView:
         return _open(self.tags_json) or []
 
     @cached_property
+    def message(self) -> dict[str, Any]:
+        """What else the job's message carries."""
+        return dict(_open(self.message_json) or {})
+
+    @cached_property
     def options(self) -> dict[str, Any]:
         """Limits given at submission."""
-        stored = _open(self.message_json) or {}
-        return {key: stored.get(key) for key in ("max_retries", "soft_time_limit", "time_limit")}
+        return {key: self.message.get(key) for key in ("max_retries", "soft_time_limit", "time_limit")}
+
+    @cached_property
+    def awaits(self) -> str | None:
+        """What the job waits for, or waited for in vain; None once it has got its input, and where there is none."""
+        return self.message.get(AWAITS)
 
     @cached_property
     def meta(self) -> Any:
@@ -108,9 +120,14 @@ class JobView:
         return {"current": current, "total": total, "percent": percent, "message": message}
 
     @cached_property
+    def earlier_attempts(self) -> list[dict[str, Any]]:
+        """The attempts before the current one that are on record, oldest first."""
+        return [json.loads(line) for line in (self.history_json or "").splitlines()]
+
+    @cached_property
     def history(self) -> list[dict[str, Any]]:
         """Every attempt that was started, oldest first; the last may still be running."""
-        attempts = [json.loads(line) for line in (self.history_json or "").splitlines()]
+        attempts = list(self.earlier_attempts)
         if self.started_at is not None or self.finished_at is not None:
             attempts.append(
                 {
