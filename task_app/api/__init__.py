@@ -2,7 +2,7 @@
 
 | file | holds |
 |---|---|
-| `submit`, `read`, `steer` | the routes of the blueprint `tasks` |
+| `submit`, `read`, `reason`, `steer` | the routes of the blueprint `tasks` |
 | `health` | /healthz and /readyz |
 | `docs` | /openapi.json and /docs |
 | `classic` | the routes of the well-known tutorials |
@@ -14,10 +14,10 @@
 
 from flask import Flask
 
-from . import classic, docs, health, problems, read, steer, submit
+from . import classic, docs, health, problems, read, reason, steer, submit
 from .blueprint import blueprint
 
-__all__ = ["init_app", "read", "steer", "submit"]
+__all__ = ["init_app", "read", "reason", "steer", "submit"]
 
 
 def init_app(app: Flask) -> None:

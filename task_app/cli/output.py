@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..jobs.view import JobView
+from ..jobs.wording import duration
 
 #: Into a pipe nothing is cut off or folded.
 PIPE_WIDTH = 10_000
@@ -51,14 +52,6 @@ def ago(moment: datetime | None) -> str:
         return "-"
     seconds = (datetime.now(UTC) - moment).total_seconds()
     return f"in {duration(-seconds)}" if seconds < 0 else f"{duration(seconds)} ago"
-
-
-def duration(seconds: float) -> str:
-    """Write a time span in its largest unit."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.1f} s"
 
 
 def took(job: JobView) -> str:

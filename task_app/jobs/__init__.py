@@ -10,6 +10,7 @@ from .feed import Feed
 from .lookout import Lookout
 from .marks import Marks
 from .runtime import JobRuntime
+from .workers import Watch
 
 
 def init_app(app: Flask) -> None:
@@ -24,5 +25,11 @@ def init_app(app: Flask) -> None:
         lookout=Lookout(engine),
         arguments_limit=app.config["JOB_ARGUMENTS_LIMIT"],
         dispatch_grace=timedelta(seconds=app.config["DISPATCH_GRACE"]),
-        heartbeat_interval=timedelta(seconds=app.config["HEARTBEAT_INTERVAL"]),
+        watch=Watch(
+            interval=timedelta(seconds=app.config["HEARTBEAT_INTERVAL"]),
+            timeout=timedelta(seconds=app.config["WORKER_TIMEOUT"]),
+            patience=timedelta(seconds=app.config["DEAF_AFTER"]),
+            lost_after=timedelta(seconds=app.config["LOST_MESSAGE_AFTER"]),
+            cancel_grace=timedelta(seconds=app.config["CANCEL_GRACE"]),
+        ),
     )

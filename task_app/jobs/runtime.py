@@ -13,6 +13,7 @@ from .feed import Feed
 from .lookout import Lookout
 from .marks import Marks
 from .submission import Outgoing, Submission
+from .workers import Watch
 
 
 class Publisher(Protocol):
@@ -53,7 +54,7 @@ class JobRuntime:
     lookout: Lookout
     arguments_limit: int  # bytes
     dispatch_grace: timedelta  # how long the submitting process has to publish before a dispatcher does
-    heartbeat_interval: timedelta  # how often workers say that they live
+    watch: Watch
     publisher: Publisher | None = None
     #: Called after an outcome was written that Celery did not write: who waits for this job must learn of it.
     after_end: Callable[[str], None] | None = None

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
-from . import faults, lists, on_commit, queries, queue_control, queues, transitions
+from . import faults, lists, on_commit, queries, queue_control, queues, reasons, transitions
 from .database import transaction
 from .followers import refuse_without_input, revive
 from .outcome import tell_who_waits
@@ -71,12 +71,21 @@ def queue_views() -> list[queues.QueueView]:
     """Return every queue that is known: it holds jobs, a living worker listens to it, or it is paused."""
     here = runtime()
     with here.engine.connect() as connection:
-        return queues.overview(connection, silence=MISSED_BEATS * here.heartbeat_interval)
+        return queues.overview(connection, silence=MISSED_BEATS * here.watch.interval)
 
 
 def queue_view(name: str) -> queues.QueueView:
     """Return one queue; of one that nobody knows, that nothing waits in it and nobody listens."""
     return next((queue for queue in queue_views() if queue.name == name), queues.QueueView(name=name))
+
+
+def explain(job: JobView, *, rate_limit: str | None = None) -> reasons.Explanation | None:
+    """Say why a job is not running, or how its run is; None when it has ended. `rate_limit` is that of its task."""
+    here, now = runtime(), utcnow()
+    with here.engine.connect() as connection:
+        if is_running(job.state):
+            return reasons.explain_running(connection, job, now, watch=here.watch)
+        return reasons.explain(connection, job, now, watch=here.watch, rate_limit=rate_limit)
 
 
 # -- submitting --------------------------------------------------------------------------------------------------

@@ -177,28 +177,41 @@ class WorkerView:
     heartbeat_at: datetime
     last_message_at: datetime | None
     stopped_at: datetime | None
+    silent_for: float  # seconds since its last heartbeat, by the database's clock
     state: WorkerState
 
 
 _JSON = ("queues", "running", "prefetched", "services")
-_VIEWED = [name for name in WorkerView.__dataclass_fields__ if name != "state"]
+_VIEWED = [name for name in WorkerView.__dataclass_fields__ if name not in ("silent_for", "state")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """How long is too long: the settings by which workers and messages are judged."""
+
+    interval: timedelta  # between two heartbeats
+    timeout: timedelta  # a worker silent for so long is given up
+    patience: timedelta  # a message so old makes a worker suspicious that has room and doesn't take it
+    lost_after: timedelta  # a message so old is looked for
+    cancel_grace: timedelta  # what a running job has to obey a cancel before it is terminated
 
 
 def overview(
-    connection: Connection, *, interval: timedelta, timeout: timedelta, patience: timedelta
+    connection: Connection, *, interval: timedelta, timeout: timedelta, patience: timedelta, queue: str | None = None
 ) -> list[WorkerView]:
     """Return all workers on record, latest first, with their states.
 
     `interval` is how often they beat, `timeout` after how long a silent one is given up, `patience` how old a message
-    must be before a worker that doesn't take it is suspicious.
+    must be before a worker that doesn't take it is suspicious. Who asks about one `queue` spares the looks at others:
+    a worker is called wedged only for leaving that one alone.
     """
     now = database_time(connection)
     rows = connection.execute(select(*(_c[name] for name in _VIEWED)).order_by(_c.started_at.desc())).mappings()
     opened = [{**row, **{name: json.loads(row[name]) for name in _JSON}} for row in rows]
     held = {job_id for row in opened for job_id in (*row["running"], *row["prefetched"])}
-    queues = {queue for row in opened for queue in row["queues"]}
+    queues = {name for row in opened for name in row["queues"] if queue in (None, name)}
     queues -= paused_since(connection, now - patience)
-    stale = {queue for queue in queues if _has_old_message(connection, queue, now - patience, held)}
+    stale = {name for name in queues if _has_old_message(connection, name, now - patience, held)}
 
     def state_of(row: Mapping[str, Any]) -> WorkerState:
         silence = now - row["heartbeat_at"]
@@ -214,7 +227,10 @@ def overview(
             return WorkerState.WEDGED
         return WorkerState.ALIVE
 
-    return [WorkerView(**row, state=state_of(row)) for row in opened]
+    return [
+        WorkerView(**row, silent_for=max(0.0, (now - row["heartbeat_at"]).total_seconds()), state=state_of(row))
+        for row in opened
+    ]
 
 
 def _has_old_message(connection: Connection, queue: str, moment: datetime, held: set[str]) -> bool:

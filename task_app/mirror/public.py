@@ -55,6 +55,12 @@ def queue_of(task: celery.Task) -> str:
     return name
 
 
+def rate_limit_of(name: str) -> str | None:
+    """Return how often workers may start this task, in Celery's words ("10/m"); None: as often as they can."""
+    limit = getattr(current_app.extensions["celery"].tasks.get(name), "rate_limit", None)
+    return None if limit is None else str(limit)
+
+
 def submit_task(
     name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, coerce: bool = False
 ) -> JobView:

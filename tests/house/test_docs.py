@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from task_app.config import SETTINGS, Setting
+from task_app.jobs.reasons import Cause
 from task_app.jobs.states import State, WaitReason
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +44,7 @@ def test_every_route_is_documented(app: Flask) -> None:
 
 def test_every_state_and_reason_is_in_the_glossary() -> None:
     text = text_of("docs/glossary.md")
-    assert [word for word in [*State, *WaitReason] if f"\n| {word} |" not in text] == []
+    assert [word for word in [*State, *WaitReason, *Cause] if f"\n| {word} |" not in text] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

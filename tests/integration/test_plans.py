@@ -16,9 +16,13 @@ from sqlalchemy import Connection, Engine, event, text
 from task_app import create_app
 from task_app.jobs import faults, groups, lists, queries, transitions
 from task_app.jobs.lists import Filter
+from task_app.jobs.reasons import blocked, in_table, on_broker
+from task_app.jobs.reasons.look import Look
 from task_app.jobs.runtime import JobRuntime
 from task_app.jobs.states import State, WaitReason
 from task_app.jobs.submission import Sender
+from task_app.jobs.view import JobView
+from task_app.jobs.workers import Watch
 
 from .. import services
 from ..conftest import dispose, settings_for
@@ -66,12 +70,20 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         with here.engine.connect() as connection:
             transitions.insert_jobs(connection, [past(number) for number in range(PAST)])
             transitions.insert_jobs(connection, [job_row(dispatch_at=NOW - timedelta(seconds=n)) for n in range(100)])
+            groups.save(connection, "group-7", size=3, now=NOW)
             connection.execute(text("ANALYZE job, job_tag, job_group, worker"))
         yield here.engine
         dispose(app)
 
 
 Do = Callable[[Connection], Any]
+WATCH = Watch(**dict.fromkeys(("interval", "timeout", "patience", "lost_after", "cancel_grace"), timedelta(seconds=9)))
+
+
+def look(connection: Connection, **values: Any) -> Look:
+    """Return what explains a job with these columns."""
+    return Look(connection, JobView.from_row(job_row(**values)), NOW, WATCH)
+
 
 READS: dict[str, Do] = {
     "one": lambda c: queries.get(c, ONE),
@@ -91,6 +103,14 @@ READS: dict[str, Do] = {
     "counts": lambda c: lists.counts(c, limit=100),
     "by day": lambda c: lists.page(
         c, Filter(created_after=NOW - timedelta(days=90), created_before=NOW - timedelta(days=89)), limit=50
+    ),
+    "place in line": lambda c: on_broker.place_in_queue(look(c, queue="queue-3", published_at=NOW)),
+    "place before the dispatchers": lambda c: in_table.about_to_be_published(look(c, priority=4), NOW, []),
+    "why a body waits": lambda c: blocked.why_blocked(
+        look(c, blocked_by=WaitReason.CHORD, message='{"header": "group-7"}')
+    ),
+    "why a replaced job waits": lambda c: blocked.why_blocked(
+        look(c, blocked_by=WaitReason.REPLACEMENT, id="parent-7")
     ),
     "results": lambda c: list(queries.metas(c, [ONE])),
     "a chord's parts": lambda c: queries.group_is_complete(c, "group-7", 3),

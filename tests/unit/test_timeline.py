@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -162,7 +163,7 @@ def test_boxes_follow_each_other_and_only_the_last_is_open(life: str) -> None:
     seen, _ = LIVES[life]
     boxes = timeline(seen, at(NOW))
     assert boxes[0].start == seen.created_at
-    assert all(box.end == after.start and not box.open for box, after in zip(boxes, boxes[1:], strict=False))
+    assert all(box.end == after.start and not box.open for box, after in pairwise(boxes))
     assert all(box.seconds >= 0 and box.label for box in boxes)
     assert boxes[-1].open is (seen.finished_at is None)
 
