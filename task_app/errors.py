@@ -101,3 +101,23 @@ class MailDelayed(TaskAppError):
 
 class MailRefused(TaskAppError):
     """The mail server won't take this mail, however often it is tried."""
+
+
+class InvalidKeyName(TaskAppError):
+    """No key can have this name; the text says why."""
+
+
+class KeyExists(TaskAppError):
+    """A live key has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a key with the name {name} exists already; revoke it, or take another name")
+        self.name = name
+
+
+class KeyNotFound(TaskAppError):
+    """No key has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no key with the name {name}")
+        self.name = name

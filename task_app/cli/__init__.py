@@ -1,8 +1,8 @@
-"""The command line door: `flask jobs`, `queues`, `workers`, `maintenance`, `broker` and `users`."""
+"""The command line door: `flask jobs`, `queues`, `workers`, `maintenance`, `broker`, `users` and `keys`."""
 
 from flask import Flask
 
-from . import broker, jobs, maintenance, queues, users, workers
+from . import broker, jobs, keys, maintenance, queues, users, workers
 
 
 def init_app(app: Flask) -> None:
@@ -11,5 +11,6 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(queues.group)
     app.cli.add_command(workers.group)
     app.cli.add_command(users.group)
+    app.cli.add_command(keys.group)
     app.cli.add_command(broker.group)
     app.cli.add_command(maintenance.group)
