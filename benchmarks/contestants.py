@@ -44,6 +44,7 @@ class Contestant:
                 "FLASK_INSTANCE_PATH": str(instance),
                 "FLASK_SKIP_DOTENV": "1",
                 "FLASK_SECRET_KEY": "benchmark",
+                "FLASK_AUTH": "off",
                 "DATABASE_URL": sql_url,
                 "CELERY_BROKER_URL": redis_url,
             }

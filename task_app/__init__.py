@@ -24,7 +24,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     Starts and connects to nothing; `startup` does, when a process is about to work.
     Raises ConfigurationError, in one line, for a setting that can't be right.
     """
-    app = Flask(__name__, instance_path=settings.instance_path(config), instance_relative_config=True)
+    folder = settings.instance_path(config)
+    app = Flask(__name__, instance_path=folder, instance_relative_config=True, static_folder=None)
     settings.load(app, config)
 
     sessions.init_app(app)

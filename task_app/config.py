@@ -201,6 +201,13 @@ SETTINGS: tuple[Setting, ...] = (
         env=("AUTH",),
     ),
     Setting("SESSION_HOURS", 12.0, Hours(0.1, 8760), "Hours until somebody who signed in must do so again."),
+    Setting(
+        "TRUSTED_PROXIES",
+        0,
+        Integer(0, 10),
+        "Proxies before the service whose X-Forwarded-… headers count.",
+        env=("TRUSTED_PROXIES",),
+    ),
     Setting("HOST", "127.0.0.1", Text(), "The address `make run` listens on.", env=("HOST",)),
     Setting("PORT", 5000, Integer(0, 65535), "The port `make run` listens on; 0: any free one.", env=("PORT",)),
     Setting(

@@ -26,8 +26,9 @@ from flask import Flask
 from honcho.colour import get_colours
 from honcho.printer import Message, Printer
 
-from . import create_app, embedded, startup
+from . import create_app, embedded, secret_key, startup
 from .errors import ConfigurationError
+from .web.announcing import who_may_come_in
 
 WINDOWS = sys.platform == "win32"
 WEB_THREADS = 32
@@ -119,6 +120,7 @@ class Supervisor:
     """Starts the children and ends them."""
 
     def __init__(self, app: Flask, listener: socket.socket) -> None:
+        self.app = app
         self.config = app.config
         self.instance_path = app.instance_path
         self.listener = listener
@@ -198,7 +200,10 @@ class Supervisor:
         if not worker.ready.wait(SLOW_WORKER):
             self.output.say("the worker isn't ready yet; jobs wait in the database")
         shown = f"[{host}]" if ":" in host else host
-        self.output.say(f"task_app is ready: http://{shown}:{self.port}")
+        address = f"http://{shown}:{self.port}"
+        self.output.say(f"task_app is ready: {address}")
+        with self.app.app_context():
+            self.output.say(who_may_come_in(self.host))
 
     def stop(self) -> None:
         """End every child, politely first, then the embedded broker if nobody else uses it."""
@@ -243,6 +248,7 @@ def main() -> int:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), supervisor.request_stop)
         startup.start(app)
+        secret_key.demand(app)
         return supervisor.run()
 
 

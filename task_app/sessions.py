@@ -1,7 +1,9 @@
 """Sessions in signed cookies, as Flask's own, that cost nothing where there is no cookie."""
 
-from flask import Flask, Request
+from flask import Flask, Request, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+
+COOKIE = "task_app"
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -13,7 +15,18 @@ class CookieSessions(SecureCookieSessionInterface):
             return self.session_class()
         return super().open_session(app, request)
 
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Keep the cookie to TLS where it was set over TLS."""
+        return request.is_secure or super().get_cookie_secure(app)
+
 
 def init_app(app: Flask) -> None:
-    """Use them."""
+    """Use them. Settings of Flask that the user has given stay."""
     app.session_interface = CookieSessions()
+    given = app.extensions.get("setting_names", {})
+    ours = {
+        "SESSION_COOKIE_NAME": COOKIE,  # of several apps on one host, each has its own
+        "SESSION_COOKIE_SAMESITE": "Lax",  # Strict would forget who follows a link from a mail
+        "SESSION_REFRESH_EACH_REQUEST": False,  # a session ends when it was said to
+    }
+    app.config.update({name: value for name, value in ours.items() if name not in given})

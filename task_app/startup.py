@@ -29,7 +29,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from . import config, embedded, urls
+from . import addresses, config, embedded, secret_key, urls
 from .errors import ConfigurationError
 from .jobs.database import engine_options
 from .mirror.arguments import WrongTask
@@ -47,7 +47,10 @@ def init_app(app: Flask) -> None:
     beat opens its schedule file, which the signal `beat_init` is not.
     """
     context = click.get_current_context(silent=True)
-    if context is not None and context.command in (run_command, shell_command):
+    if context is not None and context.command is run_command:
+        with one_line_errors():
+            start_web(app, context.params.get("host"))
+    if context is not None and context.command is shell_command:
         start_or_exit(app)
 
     def on_celery_program(**_: Any) -> None:
@@ -97,12 +100,24 @@ def start_or_exit(app: Flask) -> None:
         start(app)
 
 
+def start_web(app: Flask, host: str | None = None) -> None:
+    """Call `start` for a web server, which needs more: a key to sign sessions with. `host` is where it listens."""
+    start(app)
+    secret_key.demand(app)
+    host = host or app.config["HOST"]
+    if app.config["AUTH"] == "off" and addresses.is_loopback(host):
+        app.logger.warning("AUTH is off: whoever reaches this server may do everything, without a key")
+    elif app.config["AUTH"] == "off":
+        app.logger.critical("AUTH IS OFF ON %s: EVERYBODY ON THIS NETWORK MAY DO EVERYTHING, WITHOUT A KEY", host)
+
+
 def start(app: Flask) -> None:
     """Bring up or check all this process needs. Calling it again, or from many processes at once, is fine.
 
     An unreachable broker is only a warning: jobs wait in the database until it is back.
     """
     _make_instance_folder(app)
+    secret_key.ensure(app)
     if app.config["EMBEDDED_BROKER"]:
         embedded.ensure_running(app.instance_path)
     else:

@@ -31,6 +31,8 @@ def settings_for(folder: Path, **more: Any) -> dict[str, Any]:
     return {
         "TESTING": True,
         "SECRET_KEY": "only for tests",
+        "AUTH": "off",
+        "WTF_CSRF_ENABLED": False,
         "INSTANCE_PATH": str(folder),
         "SQLALCHEMY_DATABASE_URI": f"sqlite:///{folder / 'test.db'}",
         "CELERY_BROKER_URL": DEAD_BROKER,

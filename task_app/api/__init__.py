@@ -4,25 +4,23 @@
 |---|---|
 | `submit`, `read`, `reason`, `steer` | the routes of the blueprint `tasks` |
 | `health` | /healthz and /readyz |
-| `docs` | /openapi.json and /docs |
+| `docs`, `docs_page` | /openapi.json and /docs |
 | `classic` | the routes of the well-known tutorials |
 | `blueprint`, `body`, `guards` | how requests are read, and which are turned away first |
 | `schemas`, `cursor`, `job` | what comes in; what goes out |
-| `problems` | how errors look |
 | `watch`, `stream` | waiting for a job; its events |
 """
 
 from flask import Flask
 
-from . import classic, docs, health, problems, read, reason, steer, submit
+from . import classic, docs, health, read, reason, steer, submit
 from .blueprint import blueprint
 
 __all__ = ["init_app", "read", "reason", "steer", "submit"]
 
 
 def init_app(app: Flask) -> None:
-    """Plug the routes, their documentation and the rendering of errors into the app."""
-    problems.init_app(app)
+    """Plug the routes and their documentation into the app."""
     health.init_app(app)
     api = docs.init_app(app)
     api.register_blueprint(blueprint)

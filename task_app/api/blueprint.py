@@ -8,9 +8,10 @@ from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest
 
+from ..web.access import guard
+from ..web.problems import MEDIA_TYPE, FieldErrors
 from .body import json_body
 from .guards import refuse_impossible_ids
-from .problems import MEDIA_TYPE, FieldErrors
 from .schemas import ProblemSchema
 
 
@@ -53,4 +54,5 @@ class TasksBlueprint(Blueprint):
 
 
 blueprint = TasksBlueprint("tasks", __name__, description="Submit, follow and steer jobs.")
+guard(blueprint)
 blueprint.before_request(refuse_impossible_ids)

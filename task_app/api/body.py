@@ -7,7 +7,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 
 from ..mirror.storable import TOO_DEEP, faults
 from ..web import strict_json
-from .problems import FieldErrors
+from ..web.problems import FieldErrors
 
 
 def json_body(*, optional: bool = False) -> Any:

@@ -14,12 +14,14 @@ from ..jobs.view import JobView
 from ..mirror import arguments
 from ..mirror.public import find_task, submit_task
 from ..users import service as users
+from ..web.access import acts, guard
+from ..web.problems import FieldErrors
 from .body import json_body
 from .guards import refuse_impossible_ids
 from .job import json_response
-from .problems import FieldErrors
 
 blueprint = Blueprint("classic", __name__)
+guard(blueprint)
 blueprint.before_request(refuse_impossible_ids)
 
 
@@ -29,6 +31,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.route("/run-task")
+@acts
 def run_task() -> Response:
     """Start a job that sleeps."""
     job = submit_task("sleep_task", kwargs={"seconds": current_app.config["CLASSIC_SLEEP_SECONDS"]})

@@ -1,4 +1,4 @@
-"""The OpenAPI document at /openapi.json and the page that shows it at /docs, with all its assets."""
+"""The OpenAPI document at /openapi.json."""
 
 import inspect
 import json
@@ -6,19 +6,25 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app
 from flask_smorest import Api
-from flask_swagger_ui import get_swaggerui_blueprint
 
 from ..mirror import arguments
 from ..mirror.fields import add_to_json_schema
 from ..mirror.public import public_tasks
 from ..version import __version__
+from ..web.access import guard
+from ..web.problems import MEDIA_TYPE
 from ..web.submission import Moment, TaskId
+from . import docs_page
 from .job import NamedJobSchema
 from .schemas import Cursor, ProblemSchema
 
 OPENAPI_VERSION = "3.1.0"
 
+#: Routes that ask nobody for a key.
+OPEN = ("/healthz", "/readyz")
+
 blueprint = Blueprint("openapi", __name__)
+guard(blueprint)
 
 
 class DocumentedApi(Api):
@@ -42,10 +48,9 @@ def init_app(app: Flask) -> DocumentedApi:
     api.register_field(Cursor, "string", None)
     api.spec.components.schema("NamedJob", schema=NamedJobSchema)
     app.extensions["openapi"] = api
+    api.spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
     app.register_blueprint(blueprint)
-    # validatorUrl: the page would show a badge that another site makes.
-    config = {"app_name": "task_app", "validatorUrl": None}
-    app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", config=config, blueprint_name="docs"))
+    app.register_blueprint(docs_page.blueprint)
     return api
 
 
@@ -63,7 +68,20 @@ def document() -> dict[str, Any]:
     answers["202"] = {**answers["202"], "content": {"application/json": named}}
     for task in public_tasks():
         made["paths"].setdefault(f"/tasks/{task.name}", {"post": _operation(task, answers)})
+    for path, operations in made["paths"].items():
+        if path not in OPEN:
+            for operation in operations.values():
+                _add_access(operation)
     return made
+
+
+def _add_access(operation: Any) -> None:
+    """Say that an operation needs a key, and how it answers without."""
+    if isinstance(operation, dict):  # beside the operations of a path stand its parameters, a list
+        operation["security"] = [{"key": []}]
+        refused = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+        about = {"401": "No key, or a wrong one.", "403": "The key's role is too small."}
+        operation["responses"] |= {status: {"description": text, **refused} for status, text in about.items()}
 
 
 def _operation(task: Any, answers: dict[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import Conflict
 
 from ..jobs import service
+from ..keys.roles import Role
 from ..mirror.public import UnknownTask
+from ..web.access import needs
+from ..web.problems import FieldErrors
 from ..web.submission import ArgumentsSchema, edited_arguments
 from .blueprint import blueprint
 from .body import json_body
 from .job import JobSchema, job_response
-from .problems import FieldErrors
 
 
 @blueprint.route("/tasks/<task_id>/cancel", methods=["POST"])
@@ -44,6 +46,7 @@ def retry(task_id: str) -> Response:
 @blueprint.route("/tasks/<task_id>", methods=["DELETE"])
 @blueprint.response(204)
 @blueprint.problems(404, 409, 503)
+@needs(Role.ADMIN)
 def delete(task_id: str) -> Response:
     """Delete an ended job for good"""
     service.delete(task_id)

@@ -10,11 +10,11 @@ from ..errors import JobExists
 from ..jobs import service
 from ..jobs.submission import Submission
 from ..mirror.public import submit_task
+from ..web.problems import FieldErrors, problem
 from ..web.submission import SubmissionSchema
 from .blueprint import blueprint
 from .body import json_body, raw_body
 from .job import JobSchema, job_response, json_response
-from .problems import FieldErrors, problem
 from .schemas import BatchAnswerSchema, BatchSchema
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")

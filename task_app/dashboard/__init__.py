@@ -5,12 +5,14 @@ Server-rendered; a page works without JavaScript, and with it is live. See docs/
 
 from flask import Flask
 
-from . import live, looks, overview
+from . import csrf, errors, keys, live, looks, overview, sign_in
 from .blueprint import blueprint
 
-__all__ = ["init_app", "live", "looks", "overview"]
+__all__ = ["init_app", "keys", "live", "looks", "overview", "sign_in"]
 
 
 def init_app(app: Flask) -> None:
     """Serve the pages."""
+    csrf.init_app(app)
+    errors.init_app(app)
     app.register_blueprint(blueprint)

@@ -74,6 +74,7 @@ class Stack:
             "FLASK_INSTANCE_PATH": str(folder),
             "FLASK_SKIP_DOTENV": "1",
             "FLASK_SECRET_KEY": "only for tests",
+            "FLASK_AUTH": "off",
             "DATABASE_URL": database_url,
             "FLASK_JOB_DEFAULT_QUEUE": queue,
             "FLASK_WORKER_TIMEOUT": "4",

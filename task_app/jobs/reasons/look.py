@@ -55,7 +55,9 @@ class Look:
     def paused(self) -> RowMapping | None:
         """Since when its queue is paused, and by whom."""
         columns = PausedQueue.__table__.c
-        statement = select(columns.paused_at, columns.paused_by).where(columns.name == self.job.queue)
+        statement = select(columns.paused_at, columns.paused_by).where(
+            columns.name == self.job.queue, columns.resumed_at.is_(None)
+        )
         return self.connection.execute(statement).mappings().one_or_none()
 
     def says(

@@ -15,7 +15,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, UnprocessableEntity
 from werkzeug.http import HTTP_STATUS_CODES
 
-from ..errors import IllegalMove, JobExists, JobNotFound, TaskAppError, ValueNotStorable
+from ..errors import (
+    IllegalMove,
+    InvalidKeyName,
+    JobExists,
+    JobNotFound,
+    KeyExists,
+    KeyNotFound,
+    TaskAppError,
+    ValueNotStorable,
+)
 from ..mirror.arguments import ArgumentErrors
 from ..mirror.public import UnknownTask
 
@@ -24,13 +33,17 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 2  # seconds
 
-_STATUS: dict[type[TaskAppError], int] = {
+#: The errors that a client can cause, and as what they are shown.
+STATUS: dict[type[TaskAppError], int] = {
     JobNotFound: 404,
     UnknownTask: 404,
+    KeyNotFound: 404,
+    KeyExists: 409,
     JobExists: 409,
     IllegalMove: 409,
     ValueNotStorable: 422,
     ArgumentErrors: 422,
+    InvalidKeyName: 422,
 }
 
 
@@ -59,7 +72,7 @@ def problem(status: int, detail: str | None = None, **members: Any) -> Response:
 def init_app(app: Flask) -> None:
     """Render every error of the app as a problem document, unless a blueprint renders its own."""
     app.register_error_handler(HTTPException, of_http)
-    for error in _STATUS:
+    for error in STATUS:
         app.register_error_handler(error, of_ours)
     app.register_error_handler(DBAPIError, of_database)
     app.register_error_handler(PoolTimeout, of_database)
@@ -80,9 +93,13 @@ def of_http(error: HTTPException) -> Response:
 
 def of_ours(error: TaskAppError) -> Response:
     """Render an error of the kernel or the mirror."""
-    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     members = {"errors": error.errors} if isinstance(error, ArgumentErrors) else {}
-    return problem(status, str(error), **members)
+    return problem(status_of(error), str(error), **members)
+
+
+def status_of(error: TaskAppError) -> int:
+    """Return as what an error of ours is shown."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
 def of_database(error: DBAPIError | PoolTimeout) -> Response:
