@@ -9,6 +9,7 @@
 | `joiner` | goes on with chains and chords that nobody went on with |
 | `pruner` | deletes what has been kept long enough |
 | `canceller` | ends running jobs of its worker that somebody asked to cancel |
+| `pauser` | lets its worker leave paused queues |
 | `watchdog` | lets its worker connect anew when it hears nothing |
 | `services` | which of them run where |
 | `runner` | runs a service again and again, whatever happens |

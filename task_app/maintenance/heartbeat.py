@@ -33,6 +33,8 @@ class Heartbeat:
         self._worker = worker
         self._runners: Iterable[Runner] = ()
         self._taken = 0
+        # What it is for. A queue that it leaves while that is paused, it deselects.
+        self._queues = sorted(worker.app.amqp.queues.consume_from) if worker else []
 
     def speak_for(self, runners: Iterable[Runner]) -> None:
         """Tell with each beat what these do."""
@@ -65,7 +67,7 @@ class Heartbeat:
             version=__version__,
             pool=worker.pool_cls.__module__.rpartition(".")[2] if worker else NO_POOL,
             concurrency=(worker.concurrency or 1) if worker else 0,
-            queues=sorted(worker.app.amqp.queues.consume_from) if worker else [],
+            queues=self._queues,
         )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import BrokerUnavailable
-from ..jobs import queries, transitions, workers
+from ..jobs import queries, queue_control, transitions, workers
 from ..jobs.queries import Published
 from ..jobs.runtime import runtime, utcnow
 from ..jobs.service import give_up_attempt
@@ -76,8 +76,11 @@ class Rescuer:
                 queue: queries.published_before(connection, published_by, queue, BATCH)
                 for queue in queries.queues_with_published(connection)
             }
+            paused = queue_control.paused(connection) if any(waiting.values()) else {}
             held = workers.held_by_the_living(connection, self._timeout) if any(waiting.values()) else set()
             newest = workers.newest_taken(connection) if any(waiting.values()) else {}
+            # What was taken from a paused queue went back: nothing was passed over. It may be empty all the same.
+            newest = {queue: taken for queue, taken in newest.items() if queue not in paused}
         for queue, jobs in waiting.items():
             unheld = [job for job in jobs if job.id not in held]
             if unheld:

@@ -11,8 +11,10 @@ from flask import Flask
 
 from ..mirror import identity
 from ..mirror.fork import gate
+from ..mirror.patience import insist
 from .crew import Crew
 from .heartbeat import Heartbeat
+from .pauser import Pauser
 from .services import common_services, worker_services
 
 logger = logging.getLogger(__name__)
@@ -37,8 +39,11 @@ class MaintenanceStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Start every service."""
-        services = common_services(self._app) + worker_services(self._app, self._id, worker)
+        pauser = Pauser(worker)
+        services = [*common_services(self._app), *worker_services(self._app, self._id, worker), pauser]
         self._crew = Crew(self._app, self._id, Heartbeat(self._app, self._id, worker), services)
+        with self._app.app_context():
+            insist(pauser.run, "the first look for paused queues")
         self._crew.start()
         signals.worker_shutting_down.connect(self._limit_the_wait, weak=False)
         signals.worker_shutdown.connect(self._goodbye, weak=False)

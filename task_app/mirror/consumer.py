@@ -15,6 +15,7 @@ from kombu.transport.redis import Transport as RedisTransport
 
 from . import junk
 from .intake import intake
+from .listening import Listening
 from .redis_transport import FailingChannel, FailingTransport
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class JobConsumer(Consumer):
         self._lost_because: str | None = None
         options["without_heartbeat"] = options.get("without_heartbeat") or not kwargs.get("task_events")
         super().__init__(*args, worker_options=options, **kwargs)
+        self.listening = Listening(self)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """The body can't be read: its content type is not accepted, or it is nonsense."""

@@ -40,6 +40,10 @@ class Intake:
             by_priority = self._newest.setdefault(bell.queue, {})
             by_priority[str(bell.priority)] = max(bell.sent_at, by_priority.get(str(bell.priority), 0.0))
 
+    def forget(self, queue: str) -> None:
+        """What was taken from a queue went back: it says nothing any more of what should have come before."""
+        self._newest.pop(queue, None)
+
     def tick(self) -> None:
         """The worker's loop goes round; called every second, where there is an event loop."""
         self.ticked_at = time.monotonic()

@@ -43,6 +43,13 @@ class MemoryQoS(virtual.QoS):
         # Not once more when the interpreter ends: a lost connection's messages are somebody else's by then.
         self._on_collect.cancel()
 
+    def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
+        """Let go of a message; `requeue` puts it back where it was, first in its queue and with its priority."""
+        message = self._delivered.get(delivery_tag)
+        if requeue and message is not None:
+            self._put_back([message])
+        self._quick_ack(delivery_tag)
+
     def restore_unacked(self) -> list[Any]:
         """Put back what was not acknowledged, in one round trip."""
         self._flush()  # type: ignore[no-untyped-call]
@@ -157,7 +164,10 @@ class FailingChannel(Channel):
         if not answer:
             raise Empty
         key, payloads = bytes_to_str(answer[0]), list(answer[1])
-        queue = key.rsplit(self.sep, 1)[0]
+        queue = key if key in self.active_queues else key.rsplit(self.sep, 1)[0]
+        if queue not in self.active_queues:
+            self._return_to(key, payloads)  # it was left while the server was asked
+            return True
         self._queue_cycle.rotate(queue)
         while payloads:
             try:

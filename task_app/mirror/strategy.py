@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 #: What this service notes on a request while it runs. Celery would take it from the headers of a message.
 KEPT_ON_REQUESTS = frozenset(
-    {"blocked", "claimed", "job_fenced", "job_result", "job_retry_cause", "reporter", "started_at"}
+    {"blocked", "claimed", "given_back", "job_fenced", "job_result", "job_retry_cause", "reporter", "started_at"}
 )
 
 

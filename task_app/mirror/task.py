@@ -191,6 +191,8 @@ class JobTask(celery.Task):
         request = self.request
         if request.called_directly or request.is_eager or getattr(request, "claimed", False):
             return
+        if getattr(request, "given_back", False):
+            raise Ignore("its queue is paused, and the broker has the message again")
         runtime: JobRuntime = self.flask_app.extensions["jobs"]
         # One moment for all tries: together with the worker's id it tells our own claim from anybody else's.
         request.started_at = utcnow()

@@ -242,6 +242,18 @@ def stand_still(state: Any) -> None:
     threading.Event().wait()
 
 
+@control_command(name="lose_connection")
+def lose_connection(state: Any) -> None:
+    """Connect anew."""
+    state.consumer.restart("the test wants it")
+
+
+@shared_task(name="probe.slow_rate", rate_limit="1/s")
+def slow_rate(value: int) -> int:
+    """Run once a second."""
+    return value
+
+
 class OwnStart(JobTask):
     """A task class that doesn't call up."""
 
