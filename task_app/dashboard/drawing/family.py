@@ -10,14 +10,14 @@ from .layers import Layout, layout
 from .states import kind_of
 from .svg import short, tag, void
 
-WIDTH, HEIGHT = 184, 40
+WIDTH, HEIGHT = 196, 40
 _GAP_X, _ROW = 56, 54
 _EDGE = 10
 #: So many alike are drawn as one.
 ALIKE = 4
 #: More than this can't be read; those nearest to the present job are drawn.
 MOST = 200
-_TASK_LENGTH = 24
+_TASK_LENGTH = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,8 @@ def _node(bunch: Bunch, placed: Layout[str], is_here: bool, href: str | None) ->
             void("rect", class_="more", x=4, y=4, width=WIDTH, height=HEIGHT, rx=6) if len(bunch.members) > 1 else "",
             void("rect", class_="node", width=WIDTH, height=HEIGHT, rx=6),
             void("path", class_="edge", d=f"M6 0H4V{HEIGHT}H6a6 6 0 0 1-6-6V6a6 6 0 0 1 6-6z"),
-            tag("text", cut(bunch.title), x=14, y=17, class_="task"),
+            # In an svg of its own, which cuts off what a wide font makes too long.
+            tag("svg", tag("text", cut(bunch.title), x=14, y=17, class_="task"), width=WIDTH - 4, height=HEIGHT),
             tag("text", bunch.state + (" · this job" if is_here else ""), x=14, y=32, class_="job-state"),
         ]
     )

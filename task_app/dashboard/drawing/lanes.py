@@ -46,7 +46,8 @@ def lanes(boxes: Iterable[Box], *, now: datetime, name: str = "timeline", earlie
     left_out, rows = max(0, len(rows) - NEWEST), rows[-NEWEST:]
     wide = widths([[_seconds(box, now) for box in row] for row in rows])
     lane_list = tag("ol", *(_lane(row, size, now) for row, size in zip(rows, wide, strict=True)), class_="lane-list")
-    return tag("div", _earlier(left_out, earlier_url), lane_list, _legend(rows), class_="lanes", id=name)
+    note = tag("p", "Longer is wider, by the square root of the time.", class_="chart-note", aria_hidden="true")
+    return tag("div", _earlier(left_out, earlier_url), lane_list, note if rows else None, class_="lanes", id=name)
 
 
 def widths(rows: Sequence[Sequence[float]]) -> list[list[int]]:
@@ -115,10 +116,3 @@ def _earlier(number: int, url: str | None) -> Markup | None:
         return None
     words = f"{number} earlier attempt{'s' if number > 1 else ''}"
     return tag("p", tag("a", words, href=url) if url else words, class_="muted")
-
-
-def _legend(rows: Sequence[Sequence[Box]]) -> Markup:
-    kinds = dict.fromkeys((box.kind, box.label) for row in rows for box in row)
-    keys = [tag("li", label, data_kind=kind) for kind, label in kinds]
-    note = tag("li", "widths grow with the square root of the time", class_="chart-note")
-    return tag("ul", *keys, note, class_="chart-keys", aria_hidden="true")

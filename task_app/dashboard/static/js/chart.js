@@ -154,6 +154,14 @@ function place(chart, reading, cursor) {
   reading.style.left = `${after + reading.offsetWidth <= room ? after : Math.max(0, before)}px`;
 }
 
+/** Take back what was chosen. */
+function forget(chart) {
+  const choice = chart.querySelector(".chart-choice");
+  if (choice) choice.hidden = true;
+  now.anchor = -1;
+  chosen = null;
+}
+
 function stop(chart) {
   for (const element of chart?.querySelectorAll(".chart-cursor, .chart-reading, .chart-choice") ?? []) element.hidden = true;
   if (now.id === chart?.id) Object.assign(now, { id: "", index: -1, anchor: -1, byKey: false });
@@ -183,6 +191,7 @@ function goTo(chart, { first, last }) {
 document.addEventListener("pointerdown", (event) => {
   const chart = figureOf(event.target.closest?.(".chart-body"));
   if (!chart || event.button !== 0) return;
+  forget(chart);
   press = { id: chart.id, from: indexAt(chart, event.clientX), x: event.clientX, pointer: event.pointerId, wasRead: now.id === chart.id ? now.index : -1 };
 });
 
@@ -282,11 +291,7 @@ document.addEventListener("keydown", (event) => {
     if (event.shiftKey) {
       now.anchor = anchor;
       choose(chart, anchor, index);
-    } else if (now.anchor >= 0) {
-      now.anchor = -1;
-      chosen = null;
-      part(chart, "div", "chart-choice").hidden = true;
-    }
+    } else if (now.anchor >= 0) forget(chart);
   } else if (event.key === "Enter" && now.id === chart.id) {
     event.preventDefault();
     if (chosen) goTo(chart, chosen);
@@ -295,7 +300,13 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("focusout", (event) => {
-  if (event.target.matches?.(".chart-reader")) stop(figureOf(event.target));
+  const element = event.target;
+  if (!element.matches?.(".chart-reader")) return;
+  setTimeout(() => { // after a swap, which takes the focus away too: then it comes back
+    if (!element.isConnected || element === document.activeElement) return;
+    held = "";
+    stop(figureOf(element));
+  }, 0);
 });
 
 // -- earlier runs: one stop for Tab, arrows from bar to bar ----------------------------------------------------------------------
