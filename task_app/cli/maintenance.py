@@ -2,14 +2,13 @@
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 from flask import current_app
 
-from ..jobs import workers
-from ..jobs.runtime import runtime
+from ..jobs import service, workers
 from ..jobs.workers import WorkerView
 from ..maintenance.alone import run_alone
 from ..startup import StartedGroup
@@ -29,7 +28,7 @@ def run() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(everybody: bool, as_json: bool) -> None:
     """Show who lives, and what each service did last; the exit code is 3 if nobody maintains."""
-    found = [worker for worker in overview() if everybody or worker.stopped_at is None]
+    found = [worker for worker in service.worker_views() if everybody or worker.stopped_at is None]
     if as_json:
         click.echo(json.dumps([asdict(worker) for worker in found], default=str))
     elif not found:
@@ -38,18 +37,6 @@ def status(everybody: bool, as_json: bool) -> None:
         click.echo("\n\n".join(_described(worker) for worker in found))
     if not any(worker.state in (workers.WorkerState.ALIVE, workers.WorkerState.WEDGED) for worker in found):
         raise SystemExit(3)
-
-
-def overview() -> list[WorkerView]:
-    """Return all workers, with what can be said of them."""
-    config = current_app.config
-    with runtime().engine.connect() as connection:
-        return workers.overview(
-            connection,
-            interval=timedelta(seconds=config["HEARTBEAT_INTERVAL"]),
-            timeout=timedelta(seconds=config["WORKER_TIMEOUT"]),
-            patience=timedelta(seconds=config["DEAF_AFTER"]),
-        )
 
 
 def _described(worker: WorkerView) -> str:

@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import click
 
+from ..jobs import service
 from ..jobs.workers import WorkerState
 from ..startup import StartedGroup
-from .maintenance import overview
 from .output import ago, print_json, print_table
 
 COLUMNS = ("name", "state", "running", "prefetched", "queues", "pool", "version", "heartbeat", "started", "host", "pid")
@@ -19,7 +19,7 @@ group = StartedGroup("workers", help="Who lives, and what they do.")
 @click.option("--json", "wants_json", is_flag=True, help="For programs.")
 def show_list(everybody: bool, wants_json: bool) -> None:
     """List workers, the latest first."""
-    found = [worker for worker in overview() if everybody or worker.state != WorkerState.STOPPED]
+    found = [worker for worker in service.worker_views() if everybody or worker.state != WorkerState.STOPPED]
     if wants_json:
         print_json([asdict(worker) for worker in found])
         return

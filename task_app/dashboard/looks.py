@@ -18,19 +18,13 @@ FILTERS = ("status", "task", "queue", "tag", "worker")
 @watches("overview")
 def look_at_overview(args: MultiDict[str, str]) -> Watching:
     """Look at how many jobs are in each state, the newest jobs, and who works."""
-    config = current_app.config
-    second = timedelta(seconds=1)
-    ages = {
-        "interval": config["HEARTBEAT_INTERVAL"] * second,
-        "timeout": config["WORKER_TIMEOUT"] * second,
-        "patience": config["DEAF_AFTER"] * second,
-    }
-
     def look(connection: Connection) -> Any:
         return [
             lists.counts(connection),
             lists.versions(connection, lists.Filter(), limit=NEWEST),
-            [(worker.id, worker.state) for worker in workers.overview(connection, **ages)],
+            [(worker.id, worker.state) for worker in workers.overview(
+                    connection, interval=watch.interval, timeout=watch.timeout, patience=watch.patience
+                )],
         ]
 
     return None, look

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
-from . import faults, lists, on_commit, queries, queue_control, queues, reasons, transitions
+from . import faults, lists, on_commit, queries, queue_control, queues, reasons, transitions, workers
 from .database import transaction
 from .followers import refuse_without_input, revive
 from .outcome import tell_who_waits
@@ -49,6 +49,12 @@ def get(job_id: str) -> JobView:
     return job
 
 
+def get_many(job_ids: Sequence[str]) -> dict[str, JobView]:
+    """Return those of these jobs that exist, by id."""
+    with runtime().engine.connect() as connection:
+        return queries.get_many(connection, job_ids)
+
+
 def page(wanted: lists.Filter, *, limit: int, after: lists.Place | None = None) -> lists.Page:
     """Return up to `limit` jobs, newest first, from after the place where the last page ended."""
     with runtime().engine.connect() as connection:
@@ -77,6 +83,15 @@ def queue_views() -> list[queues.QueueView]:
 def queue_view(name: str) -> queues.QueueView:
     """Return one queue; of one that nobody knows, that nothing waits in it and nobody listens."""
     return next((queue for queue in queue_views() if queue.name == name), queues.QueueView(name=name))
+
+
+def worker_views() -> list[workers.WorkerView]:
+    """Return all workers on record, latest first, with what can be said of them."""
+    here = runtime()
+    with here.engine.connect() as connection:
+        return workers.overview(
+            connection, interval=here.watch.interval, timeout=here.watch.timeout, patience=here.watch.patience
+        )
 
 
 def explain(job: JobView, *, rate_limit: str | None = None) -> reasons.Explanation | None:

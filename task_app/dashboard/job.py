@@ -1,0 +1,180 @@
+"""The page of one job: what became of it, why it waits, and what can be done."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import render_template, url_for
+from markupsafe import Markup
+
+from ..jobs import service
+from ..jobs.runtime import utcnow
+from ..jobs.states import State, is_final, is_running
+from ..jobs.timeline import timeline
+from ..jobs.view import JobView
+from ..jobs.wording import Ref, Sentence
+from ..keys.roles import Role
+from ..mirror.public import is_known, rate_limit_of
+from ..web.access import may
+from . import drawing, words
+from .blueprint import blueprint
+from .commands import curl_for_job
+from .live import begin
+from .relatives import earlier_runs, family
+
+#: Why a job waits, or how its run is, as the heading of a box; `Cause` has the words for programs.
+TITLES = {
+    "due time": "It waits for its due time",
+    "next try": "An attempt failed; the next one waits",
+    "broker": "The broker can't be reached",
+    "dispatch": "It is about to be published",
+    "nobody dispatches": "Nobody is there to publish it",
+    "an earlier step of its chain": "It waits for an earlier step of its chain",
+    "the parts of its chord": "It waits for the parts of its chord",
+    "replacement": "Other jobs take its place",
+    "queue paused": "Its queue is paused",
+    "nobody listens": "No worker listens to its queue",
+    "doubtful workers": "The workers of its queue don't answer",
+    "busy workers": "The workers of its queue are busy",
+    "prefetched": "A worker has it and is busy",
+    "rate limit": "Its task has a rate limit",
+    "on its way": "It is on its way to a worker",
+    "cancel requested": "It was told to end",
+    "silent worker": "Its worker is silent",
+    "worker gone": "Its worker is gone",
+}
+#: Nothing is wrong: the job goes on by itself, soon or as asked.
+CALM = {
+    "due time",
+    "dispatch",
+    "on its way",
+    "an earlier step of its chain",
+    "the parts of its chord",
+    "replacement",
+    "busy workers",
+    "prefetched",
+    "cancel requested",
+}
+_PAGE_OF = {"job": ("job", "job_id"), "queue": ("jobs", "queue"), "worker": ("jobs", "worker")}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a job is not running, for the box at the top of its page."""
+
+    title: str
+    text: Markup
+    safe: bool
+    is_calm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What can be done to a job in its state, by this visitor."""
+
+    label: str
+    url: str
+    method: str = "post"
+    tone: str = ""
+    confirm: str | None = None
+
+
+@blueprint.route("/jobs/<job_id>")
+def job(job_id: str) -> str:
+    """Show a job. Raises JobNotFound."""
+    begin("job", job_id=job_id)
+    found, now = service.get(job_id), utcnow()
+    return render_template(
+        "dashboard/job.html",
+        job=found,
+        actions=_actions(found),
+        reason=_reason(found),
+        progress=_progress(found, now),
+        result=words.pretty(found.result),
+        args=words.pretty(found.args),
+        kwargs=words.pretty(found.kwargs),
+        timeline=drawing.lanes(timeline(found, now), now=now),
+        attempts=[_attempt(entry, now) for entry in reversed(found.history)],
+        family=family(found),
+        earlier=earlier_runs(found, now),
+        curl=curl_for_job(found),
+    )
+
+
+def _actions(found: JobView) -> list[Action]:
+    if not may(Role.OPERATOR):
+        return []
+
+    def to(page: str) -> str:
+        return url_for(f"dashboard.{page}", job_id=found.id)
+
+    if not is_final(found.state):
+        if found.cancel_requested_at is not None:
+            return []
+        return [Action("Cancel", to("cancel"), tone="danger", confirm="Cancel this job?")]
+    actions = [Action("Retry", to("retry"), tone="primary")]
+    if is_known(found.task):
+        actions.append(Action("Edit and retry", to("edit"), method="get"))
+        actions.append(Action("Run as a new job", url_for("dashboard.new_task", task=found.task, **{"from": found.id}), "get"))
+    if found.state == State.FAILURE:
+        is_open = found.resolved_at is None
+        actions.append(Action("Resolve", to("resolve")) if is_open else Action("Not resolved", to("unresolve")))
+    if may(Role.ADMIN):
+        actions.append(Action("Delete", to("delete"), tone="danger", confirm="Delete this job for good?"))
+    return actions
+
+
+def _reason(found: JobView) -> Reason | None:
+    said = service.explain(found, rate_limit=rate_limit_of(found.task))
+    if said is None or said.cause == "runs":
+        return None
+    text = Markup(" ").join(map(_sentence, said.sentences))
+    is_safe = said.safe and said.cause not in CALM
+    return Reason(TITLES.get(said.cause, str(said.cause)), text, is_safe, said.cause in CALM)
+
+
+def _sentence(pieces: Sentence) -> Markup:
+    return Markup("").join(map(_piece, pieces)) + "."
+
+
+def _piece(piece: str | datetime | Ref) -> Markup:
+    if isinstance(piece, datetime):
+        return Markup("{} ({})").format(words.moment(piece, absolute=True), words.moment(piece))
+    if isinstance(piece, Ref):
+        page, argument = _PAGE_OF[piece.kind]
+        return Markup('<a href="{}">{}</a>').format(url_for(f"dashboard.{page}", **{argument: piece.name}), piece.name)
+    return Markup.escape(piece)
+
+
+def _progress(found: JobView, now: datetime) -> Markup | None:
+    """Return the bar of a job that runs, or that reported how far it was."""
+    runs = is_running(found.state)
+    if not runs and (found.meta is None or found.state == State.PENDING):
+        return None
+    return drawing.progress(
+        state=found.state,
+        percent=found.progress["percent"],
+        current=found.progress["current"],
+        total=found.progress["total"],
+        message=_text(found.progress["message"]),
+        elapsed=(now - found.started_at).total_seconds() if runs and found.started_at else None,
+        label=f"Progress of {found.task}",
+    )
+
+
+def _text(message: Any) -> str | None:
+    return None if message is None else str(message)
+
+
+def _attempt(entry: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return an attempt with how long it took, in seconds."""
+    started, finished = _moment(entry["started_at"]), _moment(entry["finished_at"])
+    seconds = None if started is None else ((finished or now) - started).total_seconds()
+    return {**entry, "seconds": seconds}
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
