@@ -3,12 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, DateTime, Dialect, String, Text
+from sqlalchemy import BigInteger, Boolean, DateTime, Dialect, Integer, String, Text
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
+
+from . import histogram
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -75,6 +77,74 @@ def _utc_now_mysql(element: utc_now, compiler: SQLCompiler, **kwargs: Any) -> st
 @compiles(utc_now, "sqlite")
 def _utc_now_sqlite(element: utc_now, compiler: SQLCompiler, **kwargs: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+class span_of(FunctionElement[int]):  # noqa: N801 - named like a SQL function
+    """In which span of so many seconds a moment lies, counted from 1970: `span_of(column, seconds)`."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+def _two(element: FunctionElement[int], compiler: SQLCompiler, options: dict[str, Any]) -> tuple[str, str]:
+    one, other = (compiler.process(part, **options) for part in element.clauses)
+    return one, other
+
+
+@compiles(span_of)
+def _span(element: span_of, compiler: SQLCompiler, **options: Any) -> str:
+    moment, seconds = _two(element, compiler, options)
+    # Not EXTRACT, which makes exact numbers, several times slower.
+    return f"CAST(floor(date_part('epoch', {moment}) / {seconds}) AS BIGINT)"
+
+
+@compiles(span_of, "mysql")
+@compiles(span_of, "mariadb")
+def _span_mysql(element: span_of, compiler: SQLCompiler, **options: Any) -> str:
+    moment, seconds = _two(element, compiler, options)
+    return f"TIMESTAMPDIFF(SECOND, '1970-01-01', {moment}) DIV {seconds}"
+
+
+@compiles(span_of, "sqlite")
+def _span_sqlite(element: span_of, compiler: SQLCompiler, **options: Any) -> str:
+    moment, seconds = _two(element, compiler, options)
+    return f"CAST(strftime('%s', {moment}) AS INTEGER) / {seconds}"
+
+
+class duration_bucket(FunctionElement[int]):  # noqa: N801 - named like a SQL function
+    """The bucket (see `histogram`) of the time from one moment to another; NULL where one of them is."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+def _log_bucket(seconds: str) -> str:
+    least, per_e = histogram.LEAST, histogram.PER_E
+    return f"(CASE WHEN {seconds} < {least} THEN 0 ELSE floor(ln({seconds} / {least}) * {per_e}) + 1 END)"
+
+
+@compiles(duration_bucket)
+def _bucket(element: duration_bucket, compiler: SQLCompiler, **options: Any) -> str:
+    begin, end = _two(element, compiler, options)
+    seconds = f"date_part('epoch', {end} - {begin})"
+    return f"CAST({_log_bucket(seconds)} AS INTEGER)"
+
+
+@compiles(duration_bucket, "mysql")
+@compiles(duration_bucket, "mariadb")
+def _bucket_mysql(element: duration_bucket, compiler: SQLCompiler, **options: Any) -> str:
+    begin, end = _two(element, compiler, options)
+    seconds = f"(TIMESTAMPDIFF(MICROSECOND, {begin}, {end}) / 1e6)"
+    return f"CAST({_log_bucket(seconds)} AS SIGNED)"
+
+
+@compiles(duration_bucket, "sqlite")
+def _bucket_sqlite(element: duration_bucket, compiler: SQLCompiler, **options: Any) -> str:
+    # SQLite's own functions know milliseconds at best, and not every build of it has logarithms. Moments are texts:
+    # 2030-01-31 12:00:00.000000
+    begin, end = _two(element, compiler, options)
+    seconds = f"strftime('%s', {end}) - strftime('%s', {begin})"
+    return f"duration_bucket({seconds} + (substr({end}, 21) - substr({begin}, 21)) / 1e6)"
 
 
 class FlushedLater(FunctionElement[bool]):

@@ -14,6 +14,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from .histogram import bucket_of
+
 T = TypeVar("T")
 
 #: Seconds to wait for a connection to the server before giving up, and for SQLite's write lock.
@@ -77,6 +79,7 @@ def _prepare_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+    connection.create_function("duration_bucket", 1, bucket_of, deterministic=True)
 
 
 def _prepare_postgresql(connection: Any, entry: ConnectionPoolEntry) -> None:

@@ -169,6 +169,8 @@ def submit_many(submissions: Sequence[Submission]) -> list[str]:
 
 
 def _unblock(values: dict[str, Any], sender: Sender | None) -> bool:
+    # What waited for others could not have run before now, whatever it says in `created_at`.
+    values["due_at"] = values["due_at"] or values["created_at"]
     with runtime().engine.connect() as connection:
         if not transitions.unblock(connection, values["id"], values=values, wake_at=values["dispatch_at"], by=sender):
             return False

@@ -8,6 +8,7 @@
 | `expirer` | revokes waiting jobs that have expired |
 | `joiner` | goes on with chains and chords that nobody went on with |
 | `pruner` | deletes what has been kept long enough |
+| `roller` | counts what has ended, for charts |
 | `canceller` | ends running jobs of its worker that somebody asked to cancel |
 | `pauser` | lets its worker leave paused queues |
 | `watchdog` | lets its worker connect anew when it hears nothing |

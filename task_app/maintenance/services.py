@@ -10,13 +10,14 @@ from .expirer import Expirer
 from .joiner import Joiner
 from .pruner import Pruner
 from .rescuer import Rescuer
+from .roller import Roller
 from .runner import Service
 from .watchdog import Watchdog
 
 
 def common_services(app: Flask) -> list[Service]:
     """Return the services that may run anywhere, in any number."""
-    return [Dispatcher(app), Rescuer(app), Expirer(), Joiner(), Pruner(app)]
+    return [Dispatcher(app), Rescuer(app), Expirer(), Joiner(), Pruner(app), Roller(app)]
 
 
 def worker_services(app: Flask, worker_id: str, worker: Any) -> list[Service]:
