@@ -32,6 +32,7 @@ from .workers import MISSED_BEATS
 logger = logging.getLogger(__name__)
 
 TAG_LENGTH = 100
+QUEUE_NAME_LENGTH = 255
 
 #: How long sending the replacements of a task may take before its id is given up and the task runs again.
 REPLACING_TAKES_AT_MOST = timedelta(seconds=60)
@@ -642,7 +643,9 @@ def pause_queue(name: str, by: str | None = None) -> bool:
     """Let workers take nothing from a queue until it is resumed; they obey within two seconds.
 
     What runs goes on, and jobs are still accepted. `by` says who wants it. False when it is paused already.
+    Raises ValueNotStorable for what can't be a queue's name. Any other may be paused: the queue may come later.
     """
+    _check_queue_name(name)
     with runtime().engine.connect() as connection:
         changed = queue_control.pause(connection, name, by)
     if changed:
@@ -651,9 +654,16 @@ def pause_queue(name: str, by: str | None = None) -> bool:
 
 
 def resume_queue(name: str, by: str | None = None) -> bool:
-    """Let workers take from a queue again. False when it is not paused."""
+    """Let workers take from a queue again. False when it is not paused. Raises ValueNotStorable as `pause_queue`."""
+    _check_queue_name(name)
     with runtime().engine.connect() as connection:
         changed = queue_control.resume(connection, name)
     if changed:
         logger.warning("queue %s was resumed by %s", name, by or "somebody")
     return changed
+
+
+def _check_queue_name(name: str) -> None:
+    """Outer white space is refused: MariaDB takes "a" and "a " for the same key."""
+    if not name.isprintable() or name != name.strip() or not 1 <= len(name) <= QUEUE_NAME_LENGTH:
+        raise ValueNotStorable(f"a queue's name is 1 to {QUEUE_NAME_LENGTH} printable characters, not {name[:300]!r}")

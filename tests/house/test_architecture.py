@@ -20,6 +20,12 @@ def test_every_floor_imports_only_the_floors_below() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_only_one_module_reads_the_table_of_pauses() -> None:
+    # A queue that was resumed keeps its row: whoever only looks for one would think it paused.
+    knowing = {path.name for path in (ROOT / "task_app").rglob("*.py") if "PausedQueue" in path.read_text()}
+    assert knowing == {"models.py", "queue_control.py"}
+
+
 def test_building_an_app_touches_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "instance"
     dispose(create_app(settings_for(folder)))

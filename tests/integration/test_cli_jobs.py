@@ -131,6 +131,21 @@ def test_queues_tell_what_waits_and_that_nobody_listens(app: Flask) -> None:
     assert (shown["queue"], shown["waiting"], shown["listeners"]) == ("celery", 1, [])
 
 
+def test_queues_are_paused_and_resumed(app: Flask) -> None:
+    done = run(app, "queues", "pause", "slow", "--by", "alice")
+    assert (done.exit_code, done.stdout) == (0, "slow\tpaused\n")
+    assert "Is that its name?" in done.stderr, "nobody listens, and nothing waits"
+    assert run(app, "queues", "pause", "slow").stdout == "slow\tis paused already\n"
+    *_, paused = run(app, "queues", "list").stdout.strip().split("\t")
+    assert paused.endswith("ago by alice")
+    (shown,) = json.loads(run(app, "queues", "list", "--json").stdout)
+    assert shown["paused_by"] == "alice" and shown["paused_at"]
+    assert run(app, "queues", "resume", "slow").stdout == "slow\tresumed\n"
+    assert run(app, "queues", "resume", "slow").stdout == "slow\tis not paused\n"
+    done = run(app, "queues", "pause", "two\nlines")
+    assert done.exit_code == 1 and "printable" in done.stderr and "Traceback" not in done.output
+
+
 def test_workers_are_listed(app: Flask) -> None:
     assert run(app, "workers", "list").stdout == ""
     assert json.loads(run(app, "workers", "list", "--json").stdout) == []

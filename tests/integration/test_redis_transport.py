@@ -166,3 +166,43 @@ def test_nothing_is_kept_beside_the_queue(place: tuple[str, str]) -> None:
         with connection.Consumer(queue, callbacks=[lambda body, message: taken.append(message)]):
             connection.drain_events(timeout=5)
             assert not client.hexists("unacked", taken[0].delivery_tag)
+
+
+def test_what_is_rejected_goes_back_first_and_with_its_priority(place: tuple[str, str]) -> None:
+    url, name = place
+    queue, client = Queue(name, routing_key=name), Redis.from_url(url, decode_responses=True)
+    taken: list[Message] = []
+    with connection_of(url) as connection:
+        for number in range(4):
+            headers = {"job_bell": [name, 2, time.time()]}
+            connection.Producer().publish({"number": number}, routing_key=name, priority=7, headers=headers)
+        with connection.Consumer(queue, callbacks=[lambda body, message: taken.append(message)]) as consumer:
+            consumer.qos(prefetch_count=2)
+            while len(taken) < 2:
+                connection.drain_events(timeout=5)
+            for message in reversed(taken):
+                message.properties["priority"] = 2  # as the worker's strategy does
+                message.reject(requeue=True)
+            assert messages(client, name) == {f"{name}:7": 4}
+            assert consumer.channel.qos.can_consume_max_estimate() == 2
+    assert messages(client, name) == {f"{name}:7": 4}, "put back once"
+    assert numbers_taken(url, queue, 4) == [0, 1, 2, 3]
+
+
+def test_what_comes_from_a_queue_that_was_left_goes_back_in_its_order(place: tuple[str, str]) -> None:
+    url, name = place
+    queue, client = Queue(name, routing_key=name), Redis.from_url(url, decode_responses=True)
+    with connection_of(url) as connection, connection_of(url) as sender:
+        with connection.Consumer(queue, callbacks=[lambda body, message: pytest.fail("delivered")]) as consumer:
+            consumer.channel.most_at_once = 3
+            consumer.qos(prefetch_count=3)
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.2)  # the server is asked, and will answer
+            with sender.Producer().batch():
+                for number in range(5):
+                    sender.Producer().publish({"number": number}, routing_key=name)
+            consumer.cancel_by_queue(name)
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.5)
+        assert messages(client, name) == {name: 5}
+        assert numbers_taken(url, queue, 5) == [0, 1, 2, 3, 4]
