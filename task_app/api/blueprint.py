@@ -9,9 +9,9 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest
 
 from ..web.access import guard
+from ..web.ids import refuse_impossible_ids
 from ..web.problems import MEDIA_TYPE, FieldErrors
 from .body import json_body
-from .guards import refuse_impossible_ids
 from .schemas import ProblemSchema
 
 

@@ -15,9 +15,9 @@ from ..mirror import arguments
 from ..mirror.public import find_task, submit_task
 from ..users import service as users
 from ..web.access import acts, guard
+from ..web.ids import refuse_impossible_ids
 from ..web.problems import FieldErrors
 from .body import json_body
-from .guards import refuse_impossible_ids
 from .job import json_response
 
 blueprint = Blueprint("classic", __name__)

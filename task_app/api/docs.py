@@ -12,11 +12,12 @@ from ..mirror.fields import add_to_json_schema
 from ..mirror.public import public_tasks
 from ..version import __version__
 from ..web.access import guard
+from ..web.lists import Cursor
 from ..web.problems import MEDIA_TYPE
 from ..web.submission import Moment, TaskId
 from . import docs_page
 from .job import NamedJobSchema
-from .schemas import Cursor, ProblemSchema
+from .schemas import ProblemSchema
 
 OPENAPI_VERSION = "3.1.0"
 

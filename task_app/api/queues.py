@@ -6,6 +6,7 @@ from marshmallow import Schema, fields
 from ..jobs import service
 from ..jobs.lists import COUNT_LIMIT
 from ..jobs.queues import document
+from ..web.access import visitor
 from .blueprint import blueprint
 from .job import json_response
 
@@ -47,7 +48,7 @@ def pause(queue: str) -> Response:
     Workers take nothing from it until it is resumed, and give back what they have not started; they obey within two
     seconds. What runs goes on. Jobs are accepted, cancelled and expire as ever. 200 if it is paused already.
     """
-    changed = service.pause_queue(queue)
+    changed = service.pause_queue(queue, by=visitor().name)
     return json_response(document(service.queue_view(queue)), 202 if changed else 200)
 
 
@@ -60,5 +61,5 @@ def resume(queue: str) -> Response:
 
     200 if it is not paused.
     """
-    changed = service.resume_queue(queue)
+    changed = service.resume_queue(queue, by=visitor().name)
     return json_response(document(service.queue_view(queue)), 202 if changed else 200)

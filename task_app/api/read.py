@@ -11,11 +11,12 @@ from ..jobs.lists import COUNT_LIMIT, Filter, Place
 from ..jobs.runtime import runtime
 from ..mirror import arguments
 from ..mirror.public import public_tasks, queue_of, summary_of
+from ..web import cursor
+from ..web.lists import ListQuerySchema
 from ..web.streams import last_event_id, stream
-from . import cursor
 from .blueprint import blueprint
 from .job import JobPageSchema, JobSchema, job_json, job_response, json_response
-from .schemas import ListQuerySchema, WaitQuerySchema
+from .schemas import WaitQuerySchema
 from .stream import PageLook, follow, follow_page
 from .watch import wait_for_end
 

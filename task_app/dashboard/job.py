@@ -1,6 +1,5 @@
 """The page of one job: what became of it, why it waits, and what can be done."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +14,7 @@ from ..jobs.timeline import timeline
 from ..jobs.view import JobView
 from ..jobs.wording import Ref, Sentence
 from ..keys.roles import Role
-from ..mirror.public import is_known, rate_limit_of
+from ..mirror.public import UnknownTask, find_task, rate_limit_of
 from ..web.access import may
 from . import drawing, words
 from .blueprint import blueprint
@@ -114,15 +113,25 @@ def _actions(found: JobView) -> list[Action]:
             return []
         return [Action("Cancel", to("cancel"), tone="danger", confirm="Cancel this job?")]
     actions = [Action("Retry", to("retry"), tone="primary")]
-    if is_known(found.task):
+    if _is_known(found.task):
         actions.append(Action("Edit and retry", to("edit"), method="get"))
-        actions.append(Action("Run as a new job", url_for("dashboard.new_task", task=found.task, **{"from": found.id}), "get"))
+        actions.append(
+            Action("Run as a new job", url_for("dashboard.new_task", task=found.task, **{"from": found.id}), "get")
+        )
     if found.state == State.FAILURE:
         is_open = found.resolved_at is None
         actions.append(Action("Resolve", to("resolve")) if is_open else Action("Not resolved", to("unresolve")))
     if may(Role.ADMIN):
         actions.append(Action("Delete", to("delete"), tone="danger", confirm="Delete this job for good?"))
     return actions
+
+
+def _is_known(task: str) -> bool:
+    try:
+        find_task(task)
+    except UnknownTask:
+        return False
+    return True
 
 
 def _reason(found: JobView) -> Reason | None:
@@ -176,5 +185,3 @@ def _attempt(entry: dict[str, Any], now: datetime) -> dict[str, Any]:
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-

@@ -4,23 +4,21 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from flask import Response, jsonify, redirect, render_template, request, url_for
-from marshmallow import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..errors import JobNotFound
-from ..jobs import lists, service
+from ..jobs import service
 from ..jobs.lists import COUNT_LIMIT, Filter
 from ..jobs.runtime import utcnow
 from ..jobs.states import FINAL, State
 from ..jobs.view import timestamp
-from ..web import cursors
-from ..web.guards import is_possible_id
-from ..web.queries import ListQuerySchema
+from ..web import cursor
+from ..web.ids import is_possible_id
 from .blueprint import blueprint
 from .links import here, here_with
 from .live import begin
+from .query import LENGTH, read
 
-LENGTH = 50
 SUGGESTIONS = 20
 
 #: What the filter box offers: the name in the address, what it means, and whether its values can be listed.
@@ -67,9 +65,9 @@ def jobs() -> str | BaseResponse:
     begin("jobs")
     if typed := request.args.get("filter"):
         return redirect(_with_typed(typed), 303)
-    wanted, after, errors = _read()
-    now = utcnow()
-    found = service.page(wanted, limit=LENGTH, after=after)
+    asked, now = read(request.args, "filter"), utcnow()
+    wanted = asked.wanted
+    found = service.page(wanted, limit=LENGTH, after=asked.after)
     is_filtered = wanted != Filter()
     return render_template(
         "dashboard/jobs.html",
@@ -77,28 +75,15 @@ def jobs() -> str | BaseResponse:
         tabs=_tabs(wanted),
         chips=_chips(),
         fields=[{"name": name, "label": label, "values": listed} for name, label, listed in FIELDS],
-        filter_errors=errors,
-        matching=service.count(wanted) if is_filtered else None,
+        filter_errors=asked.errors,
+        matching=service.count(wanted).number if is_filtered else None,
         count_limit=COUNT_LIMIT,
-        next_url=here_with(cursor=cursors.encode(found.next)) if found.next else None,
+        next_url=here_with(cursor=cursor.encode(found.next)) if found.next else None,
         first_url=here_with(cursor=None),
-        is_later_page=after is not None,
+        is_later_page=asked.after is not None,
         here=here(),
         as_of=timestamp(now),
     )
-
-
-def _read() -> tuple[Filter, lists.Place | None, list[str]]:
-    """Return what the address asks for; wrong parts are said and left out of account."""
-    asked = {name: value for name, value in request.args.items() if value}
-    asked.pop("limit", None)
-    try:
-        wanted, _, after = ListQuerySchema().load(asked)
-    except ValidationError as error:
-        wrong = error.messages_dict
-        wanted, _, after = ListQuerySchema().load({name: asked[name] for name in asked.keys() - wrong.keys()})
-        return wanted, after, [f"{name}: {' '.join(messages)}" for name, messages in sorted(wrong.items())]
-    return wanted, after, []
 
 
 def _with_typed(typed: str) -> str:
@@ -110,7 +95,9 @@ def _with_typed(typed: str) -> str:
 
 def _tabs(wanted: Filter) -> list[Tab]:
     """Return the states with their counts; counts are of all jobs, so only an unfiltered list shows them."""
-    others = [field.name for field in fields(wanted) if field.name != "status" and getattr(wanted, field.name) is not None]
+    others = [
+        field.name for field in fields(wanted) if field.name != "status" and getattr(wanted, field.name) is not None
+    ]
     counts: dict[str, int] | None = None if others else service.counts()
 
     def number(*states: str) -> int | None:
@@ -141,7 +128,7 @@ def _chips() -> list[Chip]:
 def names() -> Response:
     """Return values of a field that are there, for the filter box."""
     field, prefix = request.args.get("field", ""), request.args.get("prefix", "")
-    found = service.names(field, prefix, SUGGESTIONS) if field in _VALUES_LISTED else []
+    found = service.names(field, prefix)[:SUGGESTIONS] if field in _VALUES_LISTED else []
     return jsonify(names=found)
 
 
@@ -155,7 +142,7 @@ def search() -> BaseResponse:
         except JobNotFound:
             pass
     for field in ("task", "tag", "queue", "worker", "error"):
-        if text and text in service.names(field, text, SUGGESTIONS):
+        if text and text in service.names(field, text):
             return redirect(url_for("dashboard.jobs", **{field: text}), 303)
-    near: dict[str, Any] = {"task": found[0]} if text and (found := service.names("task", text, 1)) else {"task": text}
+    near: dict[str, Any] = {"task": found[0]} if text and (found := service.names("task", text)) else {"task": text}
     return redirect(url_for("dashboard.jobs", **(near if text else {})), 303)

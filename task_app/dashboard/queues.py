@@ -1,14 +1,17 @@
 """Queues: what waits in each, since when, and who listens; pausing and resuming them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import flash, redirect, render_template, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from ..jobs import service
+from ..jobs import figures, service
+from ..jobs.figures import Kind
 from ..jobs.lists import COUNT_LIMIT
 from ..jobs.runtime import utcnow
 from ..web.access import visitor
+from . import drawing
 from .blueprint import blueprint
 from .live import begin
 
@@ -19,12 +22,24 @@ SPARKLINE = timedelta(hours=1)
 def queues() -> str:
     """Show every queue that holds jobs or that a living worker listens to."""
     begin("queues")
+    found, now = service.queue_views(), utcnow()
     return render_template(
         "dashboard/queues.html",
-        queues=service.queue_views(),
-        sparklines=sparklines(),
+        queues=found,
+        sparklines=_sparklines([queue.name for queue in found], now),
         count_limit=COUNT_LIMIT,
     )
+
+
+def _sparklines(names: list[str], now: datetime) -> dict[str, Markup]:
+    """Draw how many jobs of each queue ended, step by step."""
+    found = figures.sparklines(Kind.QUEUE, names, start=now - SPARKLINE, end=now)
+    return {name: _sparkline(name, [counts and counts.jobs for counts in steps]) for name, steps in found.items()}
+
+
+def _sparkline(name: str, jobs: list[int | None]) -> Markup:
+    ended = sum(filter(None, jobs))
+    return drawing.sparkline(jobs, label=f"{ended} jobs of queue {name} ended in the last hour")
 
 
 @blueprint.route("/queues/<path:name>/pause", methods=["POST"])

@@ -227,6 +227,19 @@ def anything_due(connection: Connection, now: datetime) -> bool:
     return connection.execute(found).first() is not None
 
 
+#: How many due jobs are looked at for one that the broker did not take.
+LOOKED_AT = 100
+
+
+def publish_problem(connection: Connection, now: datetime) -> str | None:
+    """Return why a job that is due could not be published; None when the broker took all that were looked at."""
+    near = (
+        select(_c.publish_error).where(_c.priority.in_(PRIORITIES), _c.dispatch_at <= now).limit(LOOKED_AT).subquery()
+    )
+    statement = select(near.c.publish_error).where(near.c.publish_error.is_not(None)).limit(1)
+    return connection.execute(statement).scalar()
+
+
 def due(connection: Connection, now: datetime, limit: int) -> list[Outgoing]:
     """Return unpublished jobs whose time has come, most urgent first, then oldest; locks them where the database can.
 

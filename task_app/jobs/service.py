@@ -95,6 +95,16 @@ def worker_views() -> list[workers.WorkerView]:
         )
 
 
+def broker_problem() -> str | None:
+    """Return why the broker could not be reached a moment ago, from here or for a job that is due; else None."""
+    here = runtime()
+    refusal = here.publisher.refusal() if here.publisher is not None else None
+    if refusal is not None:
+        return refusal
+    with here.engine.connect() as connection:
+        return queries.publish_problem(connection, utcnow())
+
+
 def explain(job: JobView, *, rate_limit: str | None = None) -> reasons.Explanation | None:
     """Say why a job is not running, or how its run is; None when it has ended. `rate_limit` is that of its task."""
     here, now = runtime(), utcnow()

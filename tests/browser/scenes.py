@@ -34,7 +34,7 @@ WORK: tuple[tuple[str, str, dict[str, Any], float, tuple[tuple[str, str], ...]],
 
 def fill(stack: Stack) -> dict[str, str]:
     """Give the table a past and a present; returns the ids of the jobs that pages are shown of."""
-    dice = random.Random(7)  # noqa: S311 - the same pictures each time
+    dice = random.Random(7)
     now = datetime.now(UTC)
     rows = [_ended(dice, now, dice.random() ** 0.8 * HOUR) for _ in range(PAST_JOBS)]
     with stack.app.app_context(), runtime().engine.connect() as connection:

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 from sqlalchemy import Connection
 from werkzeug.routing import Rule
 
-from task_app.api.schemas import ListQuerySchema
+from task_app.web.lists import ListQuerySchema
 from task_app.web.submission import SubmissionSchema
 
 from ..factories import insert_job

@@ -11,13 +11,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine, event
 
-from task_app.api import cursor
 from task_app.api.job import JobPageSchema, JobSchema, LinksSchema
 from task_app.extensions import db
 from task_app.jobs import faults, transitions
 from task_app.jobs.ids import new_id
 from task_app.jobs.runtime import JobRuntime
 from task_app.jobs.states import State
+from task_app.web import cursor
 
 from ..factories import insert_job
 from .test_api_submit import errors_of, problem_of

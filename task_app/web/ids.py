@@ -1,4 +1,4 @@
-"""Guards that stand before the views."""
+"""Ids of jobs in addresses: those that no job can have reach no database."""
 
 import re
 

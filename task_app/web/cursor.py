@@ -5,7 +5,7 @@ import binascii
 from datetime import UTC, datetime, timedelta
 
 from ..jobs.lists import Place
-from .guards import is_possible_id
+from .ids import is_possible_id
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST = 400

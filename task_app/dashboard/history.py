@@ -1,0 +1,85 @@
+"""Charts of what has happened: jobs that ended, how long they ran and waited, and what waits."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import url_for
+from markupsafe import Markup
+
+from ..jobs import figures
+from ..jobs.figures import Kind, Percentiles, Series
+from . import drawing
+from .windows import Window
+from .words import duration, number
+
+#: Few enough that four charts are a few kilobytes each, and many enough for one a pixel or two on a phone.
+POINTS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """The four charts of a window, and what happened in it as a whole."""
+
+    throughput: Markup
+    runs: Markup
+    waits: Markup
+    depth: Markup
+    words: str
+
+
+def charts(window: Window, now: datetime, kind: Kind = Kind.ALL, name: str = "") -> Charts:
+    """Draw what happened to all jobs, or to those of a task or queue."""
+    found = figures.series(kind, name, start=window.start, end=window.end, points=POINTS)
+    spans = drawing.Window(
+        start=found.start,
+        step=timedelta(seconds=found.seconds),
+        count=len(found.points),
+        now=now,
+        seen=[point.figures is not None for point in found.points],
+    )
+
+    def link(start: str, until: str, state: str | None) -> str:
+        wanted = {"status": state or "finished"} | ({} if kind is Kind.ALL else {str(kind): name})
+        return f"{url_for('dashboard.jobs', **wanted)}&finished_after={start}&finished_before={until}"
+
+    def counted(outcome: str) -> list[float | None]:
+        return [None if point.figures is None else getattr(point.figures, outcome) for point in found.points]
+
+    return Charts(
+        throughput=drawing.throughput(
+            spans,
+            succeeded=counted("succeeded"),
+            failed=counted("failed"),
+            revoked=counted("revoked"),
+            name="throughput",
+            link=link,
+        ),
+        runs=_percentiles(spans, found, "run", "Time to run"),
+        waits=_percentiles(spans, found, "wait", "Time waited for a worker"),
+        depth=drawing.depth(spans, waiting=counted("depth"), oldest=counted("oldest"), name="depth"),
+        words=_words(found),
+    )
+
+
+def _percentiles(spans: drawing.Window, found: Series, what: str, title: str) -> Markup:
+    each = [None if point.figures is None else getattr(point.figures, what) for point in found.points]
+    whole: Percentiles | None = getattr(found.total, what)
+    return drawing.percentiles(
+        spans,
+        p50=[one and one.p50 for one in each],
+        p95=[one and one.p95 for one in each],
+        p99=[one and one.p99 for one in each],
+        overall=None if whole is None else (whole.p50, whole.p95, whole.p99),
+        name=what,
+        title=title,
+    )
+
+
+def _words(found: Series) -> str:
+    """Say what happened in the window in one line."""
+    total = found.total
+    if not total.jobs:
+        return "no job ended"
+    failed = f", {number(total.failed)} of them failed" if total.failed else ""
+    ran = f"; half ran at most {duration(total.run.p50)}" if total.run else ""
+    return f"{number(total.jobs)} jobs ended{failed}{ran}"
