@@ -5,10 +5,10 @@ Server-rendered; a page works without JavaScript, and with it is live. See docs/
 
 from flask import Flask
 
-from . import csrf, errors, keys, live, looks, overview, sign_in
+from . import csrf, edit, errors, keys, live, looks, new, overview, sign_in
 from .blueprint import blueprint
 
-__all__ = ["init_app", "keys", "live", "looks", "overview", "sign_in"]
+__all__ = ["edit", "init_app", "keys", "live", "looks", "new", "overview", "sign_in"]
 
 
 def init_app(app: Flask) -> None:

@@ -126,7 +126,11 @@ def revive(task: celery.Task, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
 
 def json_schema_of(task: celery.Task) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the task's arguments by name. Raises WrongTask."""
-    schema = schema_of(task)
+    return json_schema(schema_of(task))
+
+
+def json_schema(schema: Schema) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a marshmallow schema."""
     described: dict[str, Any] = _converter().schema2jsonschema(schema)
     described["additionalProperties"] = schema.unknown in (INCLUDE, EXCLUDE)
     return described

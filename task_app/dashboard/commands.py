@@ -1,0 +1,171 @@
+"""Commands that submit the same as a form or a job: curl, `flask jobs submit`, Python.
+
+They are for people to copy, so each must mean in a shell exactly what the page shows. Quoting is for POSIX shells
+(sh, bash, zsh). Keys are never part of them: `$TASK_APP_KEY` is for who runs the command to set.
+"""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import celery
+
+from ..jobs.view import JobView
+from ..mirror.arguments import schema_of
+from ..mirror.fields import from_form
+from ..mirror.public import UnknownTask, find_task
+from .forms.controls import as_text
+from .forms.job import body_of
+
+#: Linux takes 128 KiB as one argument of a command; what is longer goes through standard input.
+LONGEST_ARGUMENT = 100_000
+#: More of a command than this is not put before people's eyes; it can still be copied.
+SHOWN = 4_000
+
+_OF_CLI = {
+    "queue": "--queue",
+    "priority": "--priority",
+    "countdown": "--countdown",
+    "max_retries": "--max-retries",
+    "soft_time_limit": "--soft-time-limit",
+    "time_limit": "--time-limit",
+}
+_CALL = ("task", "args", "kwargs")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command under the name of what runs it."""
+
+    id: str
+    name: str
+    text: str
+
+    @property
+    def shown(self) -> str:
+        """The command, or its beginning."""
+        return self.text if self.is_short else f"{self.text[:SHOWN]} …"
+
+    @property
+    def is_short(self) -> bool:
+        """Say whether all of it is shown."""
+        return len(self.text) <= SHOWN
+
+
+def commands(body: Mapping[str, Any], base_url: str, *, needs_key: bool) -> list[Command]:
+    """Return the commands for the body of `POST /tasks`."""
+    found = [
+        Command("command-curl", "curl", curl(body, base_url, needs_key=needs_key)),
+        Command("command-flask", "flask jobs", flask_jobs(body)),
+        Command("command-python", "Python", python_call(body)),
+        Command("command-client", "Another program", python_client(body, base_url, needs_key=needs_key)),
+    ]
+    return [command for command in found if command.text]
+
+
+def curl(body: Mapping[str, Any], base_url: str, *, needs_key: bool = False) -> str:
+    """Return the curl command that posts a body to `/tasks`."""
+    text = as_text(body)
+    lines = [f"curl -X POST {shlex.quote(f'{base_url}/tasks')}"]
+    if needs_key:
+        lines.append('  -H "Authorization: Bearer $TASK_APP_KEY"')
+    lines.append("  -H 'Content-Type: application/json'")
+    is_long = len(text.encode()) > LONGEST_ARGUMENT
+    lines.append("  --data-binary @- <<'JSON'" if is_long else f"  -d {shlex.quote(text)}")
+    command = " \\\n".join(lines)
+    return f"{command}\n{text}\nJSON" if is_long else command
+
+
+def curl_for_job(job: JobView, base_url: str, *, needs_key: bool = False) -> str:
+    """Return the curl command that submits the same as this job again; it makes a new job."""
+    return curl(body_of(job), base_url, needs_key=needs_key)
+
+
+def flask_jobs(body: Mapping[str, Any]) -> str:
+    """Return the `flask jobs submit` command; empty if a command line can't hold it."""
+    words = ["flask", "jobs", "submit", body["task"]]
+    kwargs = body.get("kwargs", {})
+    pairs = _pairs(body["task"], kwargs)
+    if pairs is None:
+        words += ["--kwargs", as_text(kwargs)]
+    else:
+        words += pairs
+    if body.get("args"):
+        words += ["--args", as_text(body["args"])]
+    for name, option in _OF_CLI.items():
+        if name in body:
+            words += [option, as_text(body[name]) if not isinstance(body[name], str) else body[name]]
+    words += [f"--tag={tag}" for tag in body.get("tags", ())]
+    left_out = [name for name in body if name not in (*_CALL, *_OF_CLI, "tags")]
+    if max(len(word.encode()) for word in words) > LONGEST_ARGUMENT:
+        return ""
+    comment = f"# without {', '.join(left_out)}, for which there are no options\n" if left_out else ""
+    return comment + shlex.join(words)
+
+
+def python_call(body: Mapping[str, Any]) -> str:
+    """Return the Python lines that submit from within the app; empty for a task that can't be imported."""
+    task = _task(body["task"])
+    function = getattr(task, "__name__", "")
+    if task is None or not hasattr(sys.modules.get(task.__module__), function):
+        return ""
+    args, kwargs, options = body.get("args", []), body.get("kwargs", {}), _options(body)
+    line = f"from {task.__module__} import {function}\n\n"
+    if not options and all(name.isidentifier() for name in kwargs):
+        values = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
+        return f"{line}{function}.delay({', '.join(values)})"
+    if "eta" in options:
+        line = f"from datetime import datetime\n\n{line}"
+    written = [f"args={args!r}"] * bool(args) + [f"kwargs={kwargs!r}"] * bool(kwargs)
+    written += [f"{name}={_python(name, value)}" for name, value in options.items()]
+    return f"{line}{function}.apply_async({', '.join(written)})"
+
+
+def python_client(body: Mapping[str, Any], base_url: str, *, needs_key: bool) -> str:
+    """Return the Python lines that submit over HTTP with the client of this package."""
+    written = [repr(body["task"])]
+    written += [f"{name}={value!r}" for name, value in body.items() if name != "task" and (name != "kwargs" or value)]
+    key = ', os.environ["TASK_APP_KEY"]' if needs_key else ""
+    return (
+        ("import os\n\n" if needs_key else "")
+        + "from task_app.client import JobsClient\n\n"
+        + f"client = JobsClient({base_url!r}{key})\n"
+        + f"job = client.submit({', '.join(written)})"
+    )
+
+
+def _pairs(name: str, kwargs: Mapping[str, Any]) -> list[str] | None:
+    """Return NAME=VALUE words that the command line reads as these arguments; None if it would read others."""
+    task = _task(name)
+    if task is None:
+        return None
+    known = schema_of(task).fields
+    words: list[str] = []
+    for key, value in kwargs.items():
+        texts = [_word(item) for item in value] if isinstance(value, list) else [_word(value)]
+        if "=" in key or not key or not texts or as_text(from_form(known.get(key), texts)) != as_text(value):
+            return None
+        words += [f"{key}={text}" for text in texts]
+    return words if all(word.isprintable() and not word.startswith("-") for word in words) else None
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else as_text(value)
+
+
+def _task(name: str) -> celery.Task | None:
+    try:
+        return find_task(name)
+    except UnknownTask:
+        return None
+
+
+def _options(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in _CALL}
+
+
+def _python(name: str, value: Any) -> str:
+    is_moment = name in ("eta", "expires") and isinstance(value, str)
+    return f"datetime.fromisoformat({value!r})" if is_moment else repr(value)
