@@ -5,10 +5,41 @@ Server-rendered; a page works without JavaScript, and with it is live. See docs/
 
 from flask import Flask
 
-from . import csrf, edit, errors, keys, live, looks, new, overview, sign_in
+from . import (
+    csrf,
+    edit,
+    errors,
+    frame,
+    job,
+    jobs,
+    keys,
+    live,
+    looks,
+    new,
+    overview,
+    queues,
+    sign_in,
+    steer,
+    workers,
+)
 from .blueprint import blueprint
 
-__all__ = ["edit", "init_app", "keys", "live", "looks", "new", "overview", "sign_in"]
+__all__ = [
+    "edit",
+    "frame",
+    "init_app",
+    "job",
+    "jobs",
+    "keys",
+    "live",
+    "looks",
+    "new",
+    "overview",
+    "queues",
+    "sign_in",
+    "steer",
+    "workers",
+]
 
 
 def init_app(app: Flask) -> None:

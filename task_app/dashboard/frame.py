@@ -8,8 +8,9 @@ from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 
 from ..jobs.runtime import utcnow
+from ..keys.roles import Role
 from ..version import __version__
-from ..web.access import Role, may, visitor_if_any
+from ..web.access import may, visitor_if_any
 from . import words
 from .assets import asset
 from .blueprint import blueprint

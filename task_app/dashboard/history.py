@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import url_for
 from markupsafe import Markup
 
 from ..jobs import figures
 from ..jobs.figures import Kind, Percentiles, Series
 from . import drawing
+from .links import jobs_url
 from .windows import Window
 from .words import duration, number
 
@@ -40,7 +40,7 @@ def charts(window: Window, now: datetime, kind: Kind = Kind.ALL, name: str = "")
 
     def link(start: str, until: str, state: str | None) -> str:
         wanted = {"status": state or "finished"} | ({} if kind is Kind.ALL else {str(kind): name})
-        return f"{url_for('dashboard.jobs', **wanted)}&finished_after={start}&finished_before={until}"
+        return f"{jobs_url(**wanted)}&finished_after={start}&finished_before={until}"
 
     def counted(outcome: str) -> list[float | None]:
         return [None if point.figures is None else getattr(point.figures, outcome) for point in found.points]

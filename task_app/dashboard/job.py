@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
-from flask import render_template, url_for
+from flask import render_template, request, url_for
 from markupsafe import Markup
 
 from ..jobs import service
@@ -19,7 +20,9 @@ from ..web.access import may
 from . import drawing, words
 from .blueprint import blueprint
 from .commands import curl_for_job
+from .links import jobs_url
 from .live import begin
+from .new import needs_key
 from .relatives import earlier_runs, family
 
 #: Why a job waits, or how its run is, as the heading of a box; `Cause` has the words for programs.
@@ -55,7 +58,6 @@ CALM = {
     "prefetched",
     "cancel requested",
 }
-_PAGE_OF = {"job": ("job", "job_id"), "queue": ("jobs", "queue"), "worker": ("jobs", "worker")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def job(job_id: str) -> str:
         attempts=[_attempt(entry, now) for entry in reversed(found.history)],
         family=family(found),
         earlier=earlier_runs(found, now),
-        curl=curl_for_job(found),
+        curl=curl_for_job(found, request.url_root.rstrip("/"), needs_key=needs_key()),
     )
 
 
@@ -115,9 +117,8 @@ def _actions(found: JobView) -> list[Action]:
     actions = [Action("Retry", to("retry"), tone="primary")]
     if _is_known(found.task):
         actions.append(Action("Edit and retry", to("edit"), method="get"))
-        actions.append(
-            Action("Run as a new job", url_for("dashboard.new_task", task=found.task, **{"from": found.id}), "get")
-        )
+        like_this = f"{url_for('dashboard.new_task', task=found.task)}?from={quote(found.id)}"
+        actions.append(Action("Run as a new job", like_this, method="get"))
     if found.state == State.FAILURE:
         is_open = found.resolved_at is None
         actions.append(Action("Resolve", to("resolve")) if is_open else Action("Not resolved", to("unresolve")))
@@ -151,8 +152,9 @@ def _piece(piece: str | datetime | Ref) -> Markup:
     if isinstance(piece, datetime):
         return Markup("{} ({})").format(words.moment(piece, absolute=True), words.moment(piece))
     if isinstance(piece, Ref):
-        page, argument = _PAGE_OF[piece.kind]
-        return Markup('<a href="{}">{}</a>').format(url_for(f"dashboard.{page}", **{argument: piece.name}), piece.name)
+        is_job = piece.kind == "job"
+        url = url_for("dashboard.job", job_id=piece.name) if is_job else jobs_url(**{piece.kind: piece.name})
+        return Markup('<a href="{}">{}</a>').format(url, piece.name)
     return Markup.escape(piece)
 
 

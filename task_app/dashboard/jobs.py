@@ -1,7 +1,6 @@
 """The list of jobs: filtered, live, with actions on many."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from flask import Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -15,7 +14,7 @@ from ..jobs.view import timestamp
 from ..web import cursor
 from ..web.ids import is_possible_id
 from .blueprint import blueprint
-from .links import here, here_with
+from .links import here, here_with, jobs_url
 from .live import begin
 from .query import LENGTH, read
 
@@ -95,10 +94,8 @@ def _with_typed(typed: str) -> str:
 
 def _tabs(wanted: Filter) -> list[Tab]:
     """Return the states with their counts; counts are of all jobs, so only an unfiltered list shows them."""
-    others = [
-        field.name for field in fields(wanted) if field.name != "status" and getattr(wanted, field.name) is not None
-    ]
-    counts: dict[str, int] | None = None if others else service.counts()
+    is_narrowed = wanted != Filter(status=wanted.status)
+    counts: dict[str, int] | None = None if is_narrowed else service.counts()
 
     def number(*states: str) -> int | None:
         return None if counts is None else min(COUNT_LIMIT, sum(counts.get(state, 0) for state in states))
@@ -143,6 +140,6 @@ def search() -> BaseResponse:
             pass
     for field in ("task", "tag", "queue", "worker", "error"):
         if text and text in service.names(field, text):
-            return redirect(url_for("dashboard.jobs", **{field: text}), 303)
-    near: dict[str, Any] = {"task": found[0]} if text and (found := service.names("task", text)) else {"task": text}
-    return redirect(url_for("dashboard.jobs", **(near if text else {})), 303)
+            return redirect(jobs_url(**{field: text}), 303)
+    near = service.names("task", text) if text else []
+    return redirect(jobs_url(task=near[0] if near else text or None), 303)

@@ -1,9 +1,10 @@
 """Addresses that differ from the present one in some of the query: every filter and place is in the URL."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
-from flask import request
+from flask import request, url_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,11 @@ class Choice:
     label: str
     url: str
     is_here: bool
+
+
+def jobs_url(**filters: Any) -> str:
+    """Return the address of a list of jobs."""
+    return url_for("dashboard.jobs", **filters)
 
 
 def here_with(**changes: str | None) -> str:

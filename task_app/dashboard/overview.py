@@ -1,5 +1,6 @@
 """The first page: how the service is doing."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flask import render_template, request, url_for
@@ -16,6 +17,7 @@ from .live import begin
 from .windows import window_of
 
 FAILURES = 8
+LIVING = (WorkerState.ALIVE, WorkerState.WEDGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,47 +78,34 @@ def _tiles(counts: dict[str, int]) -> list[Tile]:
     ]
 
 
-def _notices(queues: list[QueueView], workers: list[WorkerView]) -> list[Notice]:
-    """Return what stands in the way of jobs, the worst first."""
-    found = []
-    working = [
-        worker for worker in workers if worker.queues and worker.state in (WorkerState.ALIVE, WorkerState.WEDGED)
-    ]
-    refusal = service.broker_problem()
-    if refusal is not None:
-        found.append(
-            Notice(
-                "The broker can't be reached",
-                "Jobs are accepted all the same, kept safe in the table, and published when it is back.",
-            )
+def _notices(queues: list[QueueView], workers: list[WorkerView]) -> Iterator[Notice]:
+    """Yield what stands in the way of jobs, the worst first."""
+    if service.broker_problem() is not None:
+        yield Notice(
+            "The broker can't be reached",
+            "Jobs are accepted all the same, kept safe in the table, and published when it is back.",
         )
-    if not working:
-        found.append(
-            Notice(
-                "No worker is alive",
-                "Jobs are accepted and kept safe in the table; they run as soon as a worker is there.",
-                "Workers",
-                url_for("dashboard.workers", stopped="true"),
-            )
+    if not any(worker.queues and worker.state in LIVING for worker in workers):
+        yield Notice(
+            "No worker is alive",
+            "Jobs are accepted and kept safe in the table; they run as soon as a worker is there.",
+            "Workers",
+            url_for("dashboard.workers", stopped="true"),
         )
+        return
     for queue in queues:
-        if queue.waiting and not queue.listeners and working:
-            found.append(
-                Notice(
-                    f"Nobody listens to queue {queue.name}",
-                    f"{queue.waiting} jobs wait in it and are kept safe until a worker does.",
-                    "Its jobs",
-                    url_for("dashboard.jobs", queue=queue.name, status="waiting"),
-                )
+        if queue.waiting and not queue.listeners:
+            yield Notice(
+                f"Nobody listens to queue {queue.name}",
+                f"{queue.waiting} jobs wait in it; they are kept safe until a worker does.",
+                "Its jobs",
+                url_for("dashboard.jobs", queue=queue.name, status="waiting"),
             )
     for worker in workers:
         if worker.state is WorkerState.WEDGED:
-            found.append(
-                Notice(
-                    f"Worker {worker.name} takes no jobs",
-                    "It lives and has room, but takes nothing although its queues hold jobs.",
-                    "Workers",
-                    url_for("dashboard.workers"),
-                )
+            yield Notice(
+                f"Worker {worker.name} takes no jobs",
+                "It lives and has room, but takes nothing although its queues hold jobs.",
+                "Workers",
+                url_for("dashboard.workers"),
             )
-    return found

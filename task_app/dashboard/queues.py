@@ -34,7 +34,10 @@ def queues() -> str:
 def _sparklines(names: list[str], now: datetime) -> dict[str, Markup]:
     """Draw how many jobs of each queue ended, step by step."""
     found = figures.sparklines(Kind.QUEUE, names, start=now - SPARKLINE, end=now)
-    return {name: _sparkline(name, [counts and counts.jobs for counts in steps]) for name, steps in found.items()}
+    return {
+        name: _sparkline(name, [None if counts is None else counts.jobs for counts in steps])
+        for name, steps in found.items()
+    }
 
 
 def _sparkline(name: str, jobs: list[int | None]) -> Markup:

@@ -13,9 +13,8 @@ from .words import seconds_run
 
 def earlier_runs(job: JobView, now: datetime) -> Markup:
     """Draw how long earlier runs of the same task took, and this one: is it unusual?"""
-    runs = [
-        drawing.Run(run.id, run.state, run.finished_at, run.seconds) for run in reversed(service.earlier_runs(job).runs)
-    ]
+    before = reversed(service.earlier_runs(job).runs)
+    runs = [drawing.Run(run.id, run.state, run.finished_at, run.seconds) for run in before]
     this = drawing.Run(job.id, job.state, job.created_at, seconds_run(job, now), is_open=job.finished_at is None)
     return drawing.past_runs([*runs, this], here=job.id, link=_link)
 

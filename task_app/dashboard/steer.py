@@ -8,7 +8,8 @@ from werkzeug.wrappers import Response
 from ..errors import IllegalMove
 from ..jobs import service
 from ..jobs.states import State
-from ..web.access import Role, needs
+from ..keys.roles import Role
+from ..web.access import needs
 from .blueprint import blueprint
 
 

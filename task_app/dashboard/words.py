@@ -54,9 +54,7 @@ def size(number_of_bytes: int | None) -> str:
         return "–"
     for unit, length in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if number_of_bytes >= length:
-            return (
-                f"{number_of_bytes / length:.0f} {unit}" if unit != "GiB" else f"{number_of_bytes / length:.1f} {unit}"
-            )
+            return f"{number_of_bytes / length:.3g} {unit}"
     return f"{number_of_bytes} B"
 
 

@@ -44,7 +44,7 @@ def take(stack: Stack, folder: Path, only: str | None) -> None:
     stack.until_ended(ids["succeeded"])
     stack.until_ended(ids["failed"])
     stack.until_state(ids["running"], "PROGRESS")
-    until(lambda: stack.job(ids["running"]).progress["percent"] or 0 > 3, "some progress")
+    until(lambda: (stack.job(ids["running"]).progress["percent"] or 0) > 3, "some progress")
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
