@@ -140,8 +140,8 @@ def _reason(found: JobView) -> Reason | None:
     if said is None or said.cause == "runs":
         return None
     text = Markup(" ").join(map(_sentence, said.sentences))
-    is_safe = said.safe and said.cause not in CALM
-    return Reason(TITLES.get(said.cause, str(said.cause)), text, is_safe, said.cause in CALM)
+    is_calm = said.cause in CALM
+    return Reason(TITLES.get(said.cause, str(said.cause)), text, not is_calm, is_calm)
 
 
 def _sentence(pieces: Sentence) -> Markup:

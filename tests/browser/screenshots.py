@@ -3,13 +3,17 @@
 import argparse
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from task_app.jobs import figures
+from task_app.jobs.runtime import utcnow
+
 from ..acceptance.stack import Stack, until
 from .conftest import chromium
-from .scenes import fill
+from .scenes import PAST_JOBS, fill
 
 SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
@@ -33,6 +37,12 @@ def pages(ids: dict[str, str]) -> dict[str, str]:
     }
 
 
+def _is_counted(stack: Stack) -> bool:
+    now = utcnow()
+    with stack.app.app_context():
+        return figures.series(start=now - timedelta(hours=1), end=now).total.jobs > PAST_JOBS / 2
+
+
 def take(stack: Stack, folder: Path, only: str | None) -> None:
     """Write the pictures into a folder."""
     path = chromium()
@@ -45,6 +55,7 @@ def take(stack: Stack, folder: Path, only: str | None) -> None:
     stack.until_ended(ids["failed"])
     stack.until_state(ids["running"], "PROGRESS")
     until(lambda: (stack.job(ids["running"]).progress["percent"] or 0) > 3, "some progress")
+    until(lambda: _is_counted(stack), "the roller")
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])

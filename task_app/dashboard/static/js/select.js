@@ -10,8 +10,8 @@ if (bar) {
   const update = () => {
     const number = boxes().filter((box) => box.checked).length;
     const any = number > 0 || Boolean(all?.checked);
-    bar.classList.toggle("has-selection", any);
-    words.textContent = all?.checked ? "With all matching jobs:" : number ? `With ${number} selected:` : "Select jobs to act on them";
+    bar.toggleAttribute("data-idle", !any);
+    words.textContent = all?.checked ? "With all matching jobs:" : `With ${number} selected:`;
     for (const button of bar.querySelectorAll("button")) button.disabled = !any;
     for (const head of document.querySelectorAll("[data-select-all]")) {
       head.checked = number > 0 && number === boxes().length;
