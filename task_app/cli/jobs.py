@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
-from ..jobs import lists, service
+from ..jobs import service
 from ..jobs.document import document
+from ..jobs.filters import Filter
 from ..jobs.runtime import utcnow
 from ..jobs.states import State, is_final, is_waiting
 from ..jobs.submission import HIGHEST_PRIORITY, Submission
@@ -18,6 +19,7 @@ from ..jobs.view import JobView
 from ..mirror import arguments
 from ..mirror.public import UnknownTask, as_json, find_task
 from ..startup import StartedGroup
+from .filtering import filter_options, newest
 from .following import follow
 from .output import ago, print_json, print_table, took
 
@@ -101,16 +103,12 @@ def submit(
 
 
 @group.command("list")
-@click.option("--status", help="One of Celery's states or a task's own.")
-@click.option("--task")
-@click.option("--queue")
-@click.option("--tag")
-@click.option("--worker")
+@filter_options
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @as_json_option
 def show_list(limit: int, wants_json: bool, **wanted: Any) -> None:
     """List jobs, newest first; filters can be combined."""
-    jobs = list(_newest(lists.Filter(**wanted), limit))
+    jobs = list(newest(Filter(**wanted), limit))
     if wants_json:
         now = utcnow()
         print_json([document(job, now) for job in jobs])
@@ -193,16 +191,6 @@ def _json(text: str, kind: type, option: str) -> Any:
     if not isinstance(value, kind):
         raise click.BadParameter(f"not a JSON {'array' if kind is list else 'object'}", param_hint=option)
     return value
-
-
-def _newest(wanted: lists.Filter, limit: int) -> Iterator[JobView]:
-    after = None
-    while limit > 0:
-        page = service.page(wanted, limit=min(limit, 200), after=after)
-        yield from page.jobs
-        limit, after = limit - len(page.jobs), page.next
-        if after is None:
-            return
 
 
 def _row(job: JobView) -> tuple[str, ...]:

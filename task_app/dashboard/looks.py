@@ -41,8 +41,8 @@ def look_at_jobs(args: MultiDict[str, str]) -> Watching:
     counts = asked.wanted == lists.Filter(status=asked.wanted.status)
 
     def look(connection: Connection) -> Any:
-        shown = lists.page(connection, asked.wanted, limit=LENGTH, after=asked.after)
-        return [shown.jobs, lists.counts(connection) if counts else None]
+        shown = lists.versions(connection, asked.wanted, limit=LENGTH, after=asked.after)
+        return [shown, lists.counts(connection) if counts else None]
 
     return (asked.wanted, asked.after), look
 

@@ -1,50 +1,51 @@
 """Pages and counts of jobs, whose cost does not grow with the table."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case, func, or_, select, union_all
 
+from .filters import COLUMNS, RUNNING, SEVERAL, Argument, Columns, Filter, meets
 from .models import Job, JobTag
 from .queries import Place, queues_with_published
-from .states import FINAL, WAITING
+from .states import FINAL, WAITING, State
 from .view import VIEW_COLUMNS, JobView
 
 _c = Job.__table__.c
 _tag = JobTag.__table__.c
-_VIEW: list[ColumnElement[Any]] = [_c[name] for name in VIEW_COLUMNS.values()]
-#: What tells a change, and what pages are found by.
-_BARE: list[ColumnElement[Any]] = [
-    _c[name] for name in ("id", "version", "created_at", "state", "task", "queue", "worker")
-]
+#: What a page shows, and what conditions are about.
+_VIEW = [*(_c[name] for name in VIEW_COLUMNS.values()), _c.error_type]
 
 #: How many jobs that meet one condition are looked at for those that meet the others as well.
 REACH = 1_000
+#: How many of them are read at once where Python must look at their arguments.
+ARGUMENTS_AT_ONCE = 100
 #: A count that gets here stops: that many or more.
 COUNT_LIMIT = 10_000
+#: A limit that limits nothing, but keeps databases from reading another index instead of the one that is meant.
+ALL = 10**9
 
-__all__ = ["COUNT_LIMIT", "Depth", "Filter", "Page", "Place", "counts", "depths", "page", "versions"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which jobs to list; None means any."""
-
-    status: str | None = None
-    task: str | None = None
-    queue: str | None = None
-    tag: str | None = None
-    worker: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-
-    def conditions(self) -> list[tuple[str, str]]:
-        """Return (field, value) of what is asked for: a tag first, then what usually has the fewest jobs."""
-        fields = ["tag", "worker", "task", "queue"]
-        fields.insert(4 if self.status in FINAL else 1, "status")
-        return [(name, value) for name in fields if (value := getattr(self, name)) is not None]
+__all__ = [
+    "COUNT_LIMIT",
+    "Count",
+    "Depth",
+    "Filter",
+    "Page",
+    "Place",
+    "Run",
+    "Runs",
+    "count",
+    "counts",
+    "depths",
+    "earlier_runs",
+    "names",
+    "page",
+    "versions",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,70 +62,256 @@ def page(connection: Connection, wanted: Filter, *, limit: int, after: Place | N
     One condition is a range of an index. With more, the jobs of the first are looked at for the others, `REACH` of them
     at most: conditions that seldom meet would else read everything.
     """
-    rows, end = _rows(connection, _VIEW, wanted, limit, after)
-    return Page([JobView.from_row(row) for row in rows], end)
+    beginning, others = _begin(connection, wanted)
+    if not others:
+        rows = connection.execute(beginning.newest(_VIEW, limit + 1, after)).mappings().all()
+        jobs = [JobView.from_row(row) for row in rows[:limit]]
+        return Page(jobs, _place(jobs[-1]) if len(rows) > limit else None)
+    # The end first: jobs that come and go between two statements must not move it, or some would be shown twice and
+    # others never.
+    light = beginning.newest([_c.created_at, _c.id], REACH, after).subquery()
+    last = _newest_first(select(light.c.created_at, light.c.id), light.c).offset(REACH - 1).limit(1)
+    found = connection.execute(last).one_or_none()
+    end = None if found is None else (found[0], found[1])
+    # A limit makes every database begin with the first condition.
+    near = beginning.newest(_VIEW, REACH * 10, after, end).subquery()
+    jobs = _meeting(connection, near, others, limit)
+    if len(jobs) == limit:
+        return Page(jobs, _place(jobs[-1]))
+    return Page(jobs, end)
 
 
 def versions(
     connection: Connection, wanted: Filter, *, limit: int, after: Place | None = None
 ) -> list[tuple[str, int]]:
     """Return (id, version) of the jobs on a page, the cheapest way to see whether it has changed."""
-    rows, _ = _rows(connection, _BARE, wanted, limit, after)
-    return [(row["id"], row["version"]) for row in rows]
+    beginning, others = _begin(connection, wanted)
+    if others:
+        return [(job.id, job.version) for job in page(connection, wanted, limit=limit, after=after).jobs]
+    bare = beginning.newest([_c.id, _c.version, _c.created_at], limit, after)
+    return [(row.id, row.version) for row in connection.execute(bare)]
 
 
-def _rows(
-    connection: Connection, columns: list[ColumnElement[Any]], wanted: Filter, limit: int, after: Place | None
-) -> tuple[Sequence[RowMapping], Place | None]:
-    first, others = (conditions := wanted.conditions())[:1], conditions[1:]
-    statement, created, key = _newest_first(columns, first, wanted, after)
-    if not others:
-        rows = connection.execute(statement.limit(limit + 1)).mappings().all()
-        return rows[:limit], _place(rows[limit - 1]) if len(rows) > limit else None
-    # The end first: jobs that come and go between two statements must not move it, or some would be shown twice and
-    # others never.
-    end = connection.execute(statement.with_only_columns(created, key).offset(REACH - 1).limit(1)).one_or_none()
-    if end is not None:
-        statement = statement.where(created >= end[0], or_(created > end[0], key >= end[1]))
-    near = statement.limit(REACH * 10).subquery()  # a limit makes every database begin with the first condition
-    meets = [near.c[_COLUMNS[name]] == value for name, value in others]
-    found = select(near).where(*meets).order_by(near.c.created_at.desc(), near.c.id.desc()).limit(limit)
-    rows = connection.execute(found).mappings().all()
-    if len(rows) == limit:
-        return rows, _place(rows[-1])
-    return rows, None if end is None else (end[0], end[1])
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """The condition that a look begins with: a range of an index, or several that are merged."""
+
+    wanted: Filter
+    name: str | None = None  # None: all jobs
+    values: Sequence[str] = ()
+
+    def newest(
+        self, columns: Sequence[Any], limit: int, after: Place | None = None, end: Place | None = None
+    ) -> Select[Any]:
+        """Return the statement for the newest jobs that meet it, from after one place to another."""
+        if self.name == "tag":
+            joined = select(*columns).join_from(JobTag, Job, _tag.job_id == _c.id).where(_tag.tag == self.values[0])
+            times = _between(self.wanted, _tag.created_at, _tag.job_id, after, end)
+            return joined.where(*times).order_by(_tag.created_at.desc(), _tag.job_id.desc()).limit(limit)
+        found = select(*columns).where(*_between(self.wanted, _c.created_at, _c.id, after, end))
+        if self.name is None:
+            return _newest_first(found, _c).limit(limit)
+        if self.name in ("parent", "group", "id"):
+            # Their indexes don't give the order: what they find is sorted.
+            column = _c.id if self.name == "id" else _c[COLUMNS[self.name]]
+            family = found.where(column.in_(self.values)).limit(ALL).subquery()
+            return _newest_first(select(family), family.c).limit(limit)
+        ranges = [_newest_first(found.where(_c[COLUMNS[self.name]] == value), _c) for value in self.values]
+        if len(ranges) == 1:
+            return ranges[0].limit(limit)
+        merged = union_all(*(select(part.limit(limit).subquery()) for part in ranges)).subquery()
+        return _newest_first(select(merged), merged.c).limit(limit)
 
 
-_COLUMNS = {"status": "state", "task": "task", "queue": "queue", "worker": "worker"}
+def _begin(connection: Connection, wanted: Filter) -> tuple[_Beginning, list[tuple[str, Any]]]:
+    """Return the condition to begin with, and the others."""
+    conditions = wanted.conditions()
+    name, value = conditions[0] if conditions else ("", "")
+    match name:
+        case "" | "argument":
+            return _Beginning(wanted), conditions
+        case "id":
+            ids = _ids_beginning(connection, value)
+            return (_Beginning(wanted), conditions) if ids is None else (_Beginning(wanted, "id", ids), conditions[1:])
+        case "status":
+            return _Beginning(wanted, "status", _states_of(connection, value)), conditions[1:]
+    return _Beginning(wanted, name, [value]), conditions[1:]
 
 
-def _newest_first(
-    columns: list[ColumnElement[Any]], condition: list[tuple[str, str]], wanted: Filter, after: Place | None
-) -> tuple[Select[Any], ColumnElement[Any], ColumnElement[Any]]:
-    """Return the jobs that meet one condition, or none, in the times wanted; and the columns that give the order."""
-    created: ColumnElement[Any] = _c.created_at
-    key: ColumnElement[Any] = _c.id
-    statement = select(*columns)
-    for name, value in condition:
-        if name == "tag":
-            created, key = _tag.created_at, _tag.job_id
-            statement = statement.join(JobTag, _tag.job_id == _c.id).where(_tag.tag == value)
-        else:
-            statement = statement.where(_c[_COLUMNS[name]] == value)
+def _newest_first(statement: Select[Any], columns: Columns) -> Select[Any]:
+    return statement.order_by(columns["created_at"].desc(), columns["id"].desc())
+
+
+def _between(
+    wanted: Filter, created: ColumnElement[Any], key: ColumnElement[Any], after: Place | None, end: Place | None
+) -> list[ColumnElement[bool]]:
+    """Return the conditions for the times wanted, and for two places. Newest first, the end is the older one."""
+    found: list[ColumnElement[bool]] = []
     if wanted.created_after is not None:
-        statement = statement.where(created > wanted.created_after)
+        found.append(created > wanted.created_after)
     if wanted.created_before is not None:
-        statement = statement.where(created < wanted.created_before)
+        found.append(created < wanted.created_before)
+    # Of each pair the first condition is implied by the second; it is what every database can turn into an index range.
     if after is not None:
-        # The first condition is implied by the second; it is what every database can turn into an index range.
-        statement = statement.where(
-            created <= after[0], or_(created < after[0], and_(created == after[0], key < after[1]))
-        )
-    return statement.order_by(created.desc(), key.desc()), created, key
+        found += [created <= after[0], or_(created < after[0], and_(created == after[0], key < after[1]))]
+    if end is not None:
+        found += [created >= end[0], or_(created > end[0], key >= end[1])]
+    return found
 
 
-def _place(row: RowMapping) -> Place:
-    return row["created_at"], row["id"]
+def _states_of(connection: Connection, status: str) -> list[str]:
+    """Return the states that a status stands for."""
+    if status != RUNNING:
+        return list(SEVERAL.get(status, (status,)))
+    known = sorted(State)
+    between = [and_(_c.state > low, _c.state < high) for low, high in pairwise(known)]
+    gaps = or_(_c.state < known[0], *between, _c.state > known[-1])
+    # Words that tasks chose themselves: only jobs that run have such.
+    own = connection.execute(select(_c.state).where(gaps).distinct()).scalars()
+    return [State.STARTED, State.PROGRESS, *own]
+
+
+def _ids_beginning(connection: Connection, prefix: str) -> list[str] | None:
+    """Return the ids that begin so; None when there are more than `REACH` of them."""
+    # The last text of all: in an alphabet of the database's own, control characters may count for nothing.
+    last = "\U0010ffff" if connection.dialect.name == "postgresql" else "\x7f"
+    near = select(_c.id).where(_c.id >= prefix, _c.id <= prefix + last).order_by(_c.id).limit(REACH + 1)
+    found = list(connection.execute(near).scalars())
+    return None if len(found) > REACH else [job_id for job_id in found if job_id.startswith(prefix)]
+
+
+def _meeting(
+    connection: Connection, near: FromClause, conditions: Sequence[tuple[str, Any]], limit: int
+) -> list[JobView]:
+    """Return the first `limit` of these jobs that meet all conditions."""
+    meeting = [part for name, value in conditions for part in meets(near.c, name, value)]
+    statement = _newest_first(select(near).where(*meeting), near.c)
+    argument = next((Argument.parse(value) for name, value in conditions if name == "argument"), None)
+    if argument is None:
+        return [JobView.from_row(row) for row in connection.execute(statement.limit(limit)).mappings()]
+    found: list[JobView] = []
+    rest = statement
+    while True:
+        rows = [JobView.from_row(row) for row in connection.execute(rest.limit(ARGUMENTS_AT_ONCE)).mappings()]
+        found += [
+            job for job in rows if argument.is_in(job.args_json if argument.path[0] == "args" else job.kwargs_json)
+        ]
+        if len(found) >= limit or len(rows) < ARGUMENTS_AT_ONCE:
+            return found[:limit]
+        rest = statement.where(*_between(Filter(), near.c.created_at, near.c.id, _place(rows[-1]), None))
+
+
+def _place(job: JobView) -> Place:
+    return job.created_at, job.id
+
+
+class Count(NamedTuple):
+    """How many jobs there are: this many, or, with `at_least`, perhaps more."""
+
+    number: int
+    at_least: bool
+
+
+#: How many jobs that meet one condition are counted if they meet the others as well.
+COUNT_REACH = 5_000
+
+
+def count(connection: Connection, wanted: Filter, limit: int = COUNT_LIMIT) -> Count:
+    """Count the jobs that a filter wants, up to `limit`.
+
+    With several conditions, among the newest `COUNT_REACH` jobs that meet the first; with an argument, among `REACH`.
+    """
+    beginning, others = _begin(connection, wanted)
+    if not others:
+        near = beginning.newest([_c.created_at, _c.id], limit).subquery()
+        number: int = connection.execute(select(func.count()).select_from(near)).scalar_one()
+        return Count(number, number >= limit)
+    if any(name == "argument" for name, _ in others):
+        limit = min(limit, REACH)
+        near = beginning.newest(_VIEW, limit).subquery()
+        found = len(_meeting(connection, near, others, limit))
+        return Count(found, connection.execute(select(func.count()).select_from(near)).scalar_one() >= limit)
+    limit = min(limit, COUNT_REACH)
+    columns = [_c[name] for name in ("created_at", "id", "resolved_at", *COLUMNS.values())]
+    near = beginning.newest(columns, limit).subquery()
+    meeting = and_(*(part for name, value in others for part in meets(near.c, name, value)))
+    found, looked_at = connection.execute(select(func.count(case((meeting, 1))), func.count()).select_from(near)).one()
+    return Count(found, looked_at >= limit)
+
+
+#: What can be completed: filter → the column whose values are offered.
+NAMED = {
+    "task": _c.task,
+    "queue": _c.queue,
+    "status": _c.state,
+    "worker": _c.worker,
+    "error": _c.error_type,
+    "tag": _tag.tag,
+}
+#: How many values are looked at for those that are wanted.
+PROBES = 500
+
+
+def names(connection: Connection, field: str, prefix: str = "", limit: int = 50) -> list[str]:
+    """Return the values of a filter that jobs have, those that begin with `prefix`, in order; one index probe each."""
+    column = NAMED[field]
+    statement = select(func.min(column)).where(column.is_not(None))
+    if prefix:
+        statement = statement.where(column <= prefix + "\U0010ffff")
+    found: list[str] = []
+    value = connection.execute(statement.where(column >= prefix)).scalar()
+    for _ in range(PROBES):
+        if value is None or len(found) == limit:
+            break
+        if value.startswith(prefix):
+            found.append(value)
+        value = connection.execute(statement.where(column > value)).scalar()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An ended run of a task: its last attempt."""
+
+    id: str
+    state: str
+    seconds: float
+    finished_at: datetime
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Earlier runs of a task, newest first, and how long those took that succeeded."""
+
+    runs: list[Run]
+
+    def percentile(self, percent: float) -> float | None:
+        """Return the seconds within which so many percent of the successes ended; None without any."""
+        seconds = sorted(run.seconds for run in self.runs if run.state == State.SUCCESS)
+        if not seconds:
+            return None
+        return seconds[max(0, math.ceil(len(seconds) * percent / 100) - 1)]
+
+
+def earlier_runs(connection: Connection, task: str, before: datetime, limit: int = 40) -> Runs:
+    """Return the last ended runs of a task among the `REACH` newest jobs of it that were made before a moment."""
+    columns = (_c.id, _c.state, _c.started_at, _c.finished_at, _c.retries, _c.created_at)
+    near = _Beginning(Filter(created_before=before), "task", [task]).newest(columns, REACH).subquery()
+    ran = select(near).where(near.c.finished_at.is_not(None), near.c.started_at.is_not(None))
+    rows = connection.execute(_newest_first(ran, near.c).limit(limit))
+    return Runs(
+        [
+            Run(
+                id=row.id,
+                state=row.state,
+                seconds=max(0.0, (row.finished_at - row.started_at).total_seconds()),
+                finished_at=row.finished_at,
+                retries=row.retries,
+            )
+            for row in rows
+        ]
+    )
 
 
 def _first_in(state: str, limit: int) -> FromClause:

@@ -62,6 +62,24 @@ def page(wanted: lists.Filter, *, limit: int, after: lists.Place | None = None) 
         return lists.page(connection, wanted, limit=limit, after=after)
 
 
+def count(wanted: lists.Filter) -> lists.Count:
+    """Count jobs; `at_least` says that there may be more."""
+    with runtime().engine.connect() as connection:
+        return lists.count(connection, wanted)
+
+
+def names(field: str, prefix: str = "") -> list[str]:
+    """Return values of a filter (`lists.NAMED`) that jobs have and that begin so."""
+    with runtime().engine.connect() as connection:
+        return lists.names(connection, field, prefix)
+
+
+def earlier_runs(job: JobView) -> lists.Runs:
+    """Return ended runs of the same task that were asked for before this job."""
+    with runtime().engine.connect() as connection:
+        return lists.earlier_runs(connection, job.task, job.created_at)
+
+
 def counts() -> dict[str, int]:
     """Return how many jobs are in each state; `lists.COUNT_LIMIT` means that many or more."""
     with runtime().engine.connect() as connection:

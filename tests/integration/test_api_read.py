@@ -228,6 +228,40 @@ def test_lists_are_newest_first_and_filtered(client: FlaskClient, connection: Co
         assert ids_of(client, f"tag=a&created_before={moment}") == []
 
 
+def test_more_filters_find_what_they_say(client: FlaskClient, connection: Connection) -> None:
+    failed = insert_job(
+        connection, state="FAILURE", error_type="ValueError", finished_at=NOW, kwargs='{"user_id":42,"name":"a b"}'
+    )
+    mended = insert_job(connection, state="FAILURE", finished_at=NOW, resolved_at=NOW, parent_id=failed)
+    waits = insert_job(connection, group_id="g", args="[42]", kwargs='{"user_id":"42"}')
+    runs = insert_job(connection, id="my-own-1", state="UPLOADING", worker="w@h")
+    assert ids_of(client, "status=finished") == [mended, failed]
+    assert (ids_of(client, "status=waiting"), ids_of(client, "status=running")) == ([waits], [runs])
+    assert ids_of(client, "error=ValueError") == ids_of(client, "resolved=false") == [failed]
+    assert ids_of(client, "resolved=true") == ids_of(client, f"parent={failed}") == [mended]
+    assert (ids_of(client, "group=g"), ids_of(client, "id=my-own")) == ([waits], [runs])
+    assert ids_of(client, "argument=kwargs.user_id%3D42") == [waits, failed]
+    assert (ids_of(client, "argument=args.0=42"), ids_of(client, "argument=name=a%20b")) == ([waits], [failed])
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("argument=user_id", "argument"),
+        ("argument==1", "argument"),
+        ("argument=a..b=1", "argument"),
+        ("resolved=maybe", "resolved"),
+        ("id=a%20b", "id"),
+        ("id=%C3%BC", "id"),
+        ("parent=", "parent"),
+        ("group=%00", "group"),
+        ("error=", "error"),
+    ],
+)
+def test_absurd_filters_are_refused(client: FlaskClient, query: str, field: str) -> None:
+    assert errors_of(client.get(f"/tasks?{query}")).keys() == {field}
+
+
 def test_pages_hold_every_job_once_even_when_they_were_made_at_the_same_moment(
     client: FlaskClient, connection: Connection
 ) -> None:
