@@ -1,18 +1,25 @@
 """Pages show every job that was asked for, once, whatever the filters; counts stop where they say."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, Engine, event
+from flask_migrate import upgrade
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
+from task_app import create_app
 from task_app.jobs import lists, transitions
 from task_app.jobs.lists import Filter
+from task_app.jobs.runtime import runtime
 from task_app.jobs.states import State
 
+from .. import services
+from ..conftest import dispose, settings_for
 from ..factories import insert_job, job_row
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -224,6 +231,33 @@ def test_names_are_those_that_jobs_have(connection: Connection, monkeypatch: pyt
     assert lists.names(connection, "queue", "z") == []
     monkeypatch.setattr(lists, "PROBES", 1)
     assert len(lists.names(connection, "task")) == 1
+
+
+def test_an_alphabet_of_the_databases_own_hides_nothing(tmp_path: Path) -> None:
+    """Sorted as people do, "abc-1" comes between "abc" and "abcd", and "mail-x" between "mail" and "mails"."""
+    services.need("postgresql")
+    server = create_engine(services.URLS["postgresql"], isolation_level="AUTOCOMMIT")
+    name = f"task_app_test_{uuid.uuid4().hex[:12]}"
+    locale = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'"
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} {locale}"))
+    url = server.url.set(database=name).render_as_string(hide_password=False)
+    app = create_app(settings_for(tmp_path, SQLALCHEMY_DATABASE_URI=url))
+    try:
+        with app.app_context(), runtime().engine.connect() as connection:
+            upgrade()
+            for job_id in ("abc-1", "abcd", "abc~", "ABC-2", "abc"):
+                insert_job(connection, id=job_id, task=job_id.replace("abc", "mail"), state=job_id)
+            assert set(walk(connection, Filter(id="abc"))) == {"abc-1", "abcd", "abc~", "abc"}
+            assert walk(connection, Filter(id="abc-")) == ["abc-1"]
+            assert set(lists.names(connection, "task", "mail")) == {"mail-1", "maild", "mail~", "mail"}
+            assert lists.names(connection, "task", "mail-") == ["mail-1"]
+            assert len(walk(connection, Filter(status="running"))) == 5
+    finally:
+        dispose(app)
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        server.dispose()
 
 
 def test_earlier_runs_tell_what_is_usual(connection: Connection) -> None:
