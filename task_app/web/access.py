@@ -178,7 +178,7 @@ def guard(blueprint: Blueprint, *, open_to_all: Collection[str] = ()) -> None:
     def refuse() -> None:
         acts = request.method not in SAFE or _asked(ACTS)
         if request.endpoint not in unasked:
-            _refuse_role(_asked(NEEDS) or (Role.OPERATOR if acts else Role.VIEWER))
+            _refuse_unless(_asked(NEEDS) or (Role.OPERATOR if acts else Role.VIEWER))
         if acts and is_from_elsewhere(request) and not _came_by_key():
             raise Forbidden(ELSEWHERE)
 
@@ -213,10 +213,12 @@ def _marked(name: str, value: object) -> Callable[[View], View]:
 
 
 def _asked(name: str) -> Any:
-    return getattr(current_app.view_functions[request.endpoint or ""], name, None)
+    """Return what the view asks for. OPTIONS is Flask's to answer, and means any of the views of a path."""
+    view = current_app.view_functions[request.endpoint or ""]
+    return None if request.method == "OPTIONS" else getattr(view, name, None)
 
 
-def _refuse_role(needed: Role) -> None:
+def _refuse_unless(needed: Role) -> None:
     if visitor().role < needed:
         raise Forbidden(f"This needs the role {needed}; this key's is {visitor().role}.")
 
