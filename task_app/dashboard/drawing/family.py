@@ -275,7 +275,7 @@ def _list(
             if (bunch.id in above)
             else ""
         )
-        title = tag("a", bunch.title, href=hrefs[bunch.id]) if hrefs[bunch.id] else bunch.title
+        title = tag("a" if hrefs[bunch.id] else "span", tag("bdi", bunch.title), href=hrefs[bunch.id])
         state = tag("span", bunch.state, class_="state", data_state=bunch.state)
         mark = " (this job)" if bunch.id == here else ""
         inside = [item(by_id[target]) for target in under[bunch.id]]
