@@ -10,7 +10,9 @@ from ..errors import IllegalMove
 from ..jobs import service
 from ..jobs.states import is_final
 from ..jobs.view import JobView
+from ..keys.roles import Role
 from ..mirror.public import UnknownTask, find_task
+from ..web.access import needs
 from ..web.submission import edited_arguments
 from .blueprint import blueprint
 from .forms.arguments import ArgumentsForm
@@ -35,6 +37,7 @@ class EditForm:
 
 
 @blueprint.route("/jobs/<job_id>/edit")
+@needs(Role.OPERATOR)
 def edit(job_id: str) -> tuple[str, int]:
     """Show the arguments of an ended job, to be changed."""
     form = _form(service.get(job_id), may_keep="all" not in request.args)

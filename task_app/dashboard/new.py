@@ -13,8 +13,10 @@ from ..jobs import service
 from ..jobs.ids import new_id
 from ..jobs.submission import Submission
 from ..jobs.view import JobView
+from ..keys.roles import Role
 from ..mirror.arguments import json_schema_of
 from ..mirror.public import UnknownTask, find_task, public_tasks, queue_of, summary_of
+from ..web.access import needs, visitor
 from .blueprint import blueprint
 from .commands import commands
 from .forms.job import OPTION_GROUPS, JobForm
@@ -33,6 +35,7 @@ class TaskEntry:
 
 
 @blueprint.route("/new")
+@needs(Role.OPERATOR)
 def new() -> str:
     """List the tasks, for one to be chosen."""
     entries = [_entry(task) for task in public_tasks()]
@@ -43,6 +46,7 @@ def new() -> str:
 
 
 @blueprint.route("/new/<path:task>")
+@needs(Role.OPERATOR)
 def new_task(task: str) -> str:
     """Show the form of a task; with `from`, filled in like that job."""
     like = _job_like_this(task)
@@ -80,8 +84,8 @@ def command(task: str) -> str:
 
 
 def needs_key() -> bool:
-    """Say whether a command from elsewhere needs a key."""
-    return False
+    """Say whether a program that does what this visitor does needs a key."""
+    return visitor().how in ("key", "session")
 
 
 def _page(form: JobForm, like: JobView | None) -> str:

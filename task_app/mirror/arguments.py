@@ -199,6 +199,8 @@ def _field_of(task: celery.Task, parameter: inspect.Parameter, hint: Any) -> fie
 
 def _note_default(field: fields.Field[Any], default: Any) -> None:
     """Show the default in the JSON Schema, where JSON can show it; the function itself applies it."""
+    if type(field) is fields.String and not isinstance(default, str | None):
+        return  # marshmallow would write any object as text
     try:
         value = field.serialize("default", {"default": default})
         json.dumps(value, allow_nan=False)

@@ -37,6 +37,8 @@ class Unreadable(Exception):
 def as_text(value: Any, indent: int | None = None) -> str:
     """Write a value as JSON in which everything can be seen: characters without a glyph are escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
+    if all(line.isprintable() for line in text.split("\n")):  # nearly always, and fast
+        return text
     return "".join(letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in text)
 
 

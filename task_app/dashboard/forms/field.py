@@ -54,12 +54,14 @@ class FormField:
     @classmethod
     def of(cls, name: str, schema: fields.Field[Any], described: Mapping[str, Any], prefix: str = "arg") -> "FormField":
         """Make the field of an argument or option; `described` is its JSON Schema."""
+        control = control_for(schema, described)
+        is_choice = isinstance(control, controls.Choice) and not isinstance(schema, fields.Boolean)
         made = cls(
             name=name,
             key=f"{prefix}-{name}",
             schema=schema,
-            control=control_for(schema, described),
-            kind=in_words(described),
+            control=control,
+            kind="choice" if is_choice else in_words({**described, "enum": None}),
             about=str(schema.metadata.get("description", "")),
             limits=limits_in_words(schema, described),
             is_required=schema.required,

@@ -39,7 +39,7 @@ def _choices(schema: fields.Field[Any], described: Mapping[str, Any]) -> list[An
         return [value for value in described.get("enum", ()) if value is not None]
     if isinstance(schema, fields.String):
         for validator in schema.validators:
-            if isinstance(validator, validate.OneOf):
+            if type(validator) is validate.OneOf:  # one that inherits from it means something else
                 return list(validator.choices)
     return None
 

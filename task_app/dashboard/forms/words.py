@@ -45,7 +45,7 @@ def in_words(described: Mapping[str, Any]) -> str:
     if "anyOf" in described:
         kinds = [in_words(part) for part in described["anyOf"] if part.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))
-    if "enum" in described:
+    if described.get("enum"):
         return "choice"
     kinds = described.get("type", ())
     kinds = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
