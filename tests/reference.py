@@ -28,6 +28,11 @@ def has_ended(row: Row) -> bool:
     return row["state"] in {"SUCCESS", "FAILURE", "REVOKED"}
 
 
+def has_failed(row: Row) -> bool:
+    """It has ended with an error."""
+    return bool(row["state"] == "FAILURE")
+
+
 def runs(row: Row) -> bool:
     """A worker has the job; tasks name running states as they like."""
     return not waits(row) and not has_ended(row)
@@ -251,7 +256,11 @@ class Reference:
         """As a new job, with its history."""
         row = self._find(job_id, attempt, has_ended)
         gone = ("due_at", "expires_at", "finished_at", "cancel_requested_at", "result", "children")
-        fresh = dict.fromkeys((*gone, "error", "error_type")) | {"retries": 0, "rescues": 0, "forgotten": False}
+        fresh = dict.fromkeys((*gone, "error", "error_type", "resolved_at")) | {
+            "retries": 0,
+            "rescues": 0,
+            "forgotten": False,
+        }
         history = self._told_of(row, line)
         return self._wait_again(row, State.PENDING, wake_at, args=args, kwargs=kwargs, **(fresh | history))
 
@@ -264,6 +273,16 @@ class Reference:
     def cancel_running(self, job_id: str, *, now: datetime) -> bool:
         """Asked once; the first moment stands."""
         return self._move(self._find(job_id, None, runs, is_wanted), cancel_requested_at=now)
+
+    def resolve(self, job_id: str, *, now: datetime) -> bool:
+        """Failures alone; the first moment stands."""
+        row = self._find(job_id, None, has_failed, lambda row: row["resolved_at"] is None)
+        return self._move(row, resolved_at=now)
+
+    def unresolve(self, job_id: str) -> bool:
+        """Only what was resolved."""
+        row = self._find(job_id, None, has_failed, lambda row: row["resolved_at"] is not None)
+        return self._move(row, resolved_at=None)
 
     def forget(self, job_id: str) -> bool:
         """The outcome stays."""

@@ -1,4 +1,4 @@
-"""Routes that move jobs: cancel, retry, delete."""
+"""Routes that move jobs: cancel, retry, resolve, delete."""
 
 from typing import Any
 
@@ -41,6 +41,26 @@ def retry(task_id: str) -> Response:
     """
     edited = _edited_arguments(task_id, json_body(optional=True))
     return job_response(service.retry(task_id, **edited), 202)
+
+
+@blueprint.route("/tasks/<task_id>/resolve", methods=["POST"])
+@blueprint.response(200, JobSchema)
+@blueprint.problems(404, 409, 503)
+def resolve(task_id: str) -> Response:
+    """Say that a failure is dealt with
+
+    Lists of what is unresolved leave it out. It may be said twice; a retry takes it back. 409 for what is not a
+    failure.
+    """
+    return job_response(service.resolve(task_id))
+
+
+@blueprint.route("/tasks/<task_id>/resolve", methods=["DELETE"])
+@blueprint.response(200, JobSchema)
+@blueprint.problems(404, 409, 503)
+def unresolve(task_id: str) -> Response:
+    """Say that a failure is not dealt with after all"""
+    return job_response(service.resolve(task_id, resolved=False))
 
 
 @blueprint.route("/tasks/<task_id>", methods=["DELETE"])

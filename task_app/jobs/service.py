@@ -17,7 +17,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
-from . import faults, lists, on_commit, queries, queue_control, queues, reasons, transitions, workers
+from . import faults, lists, on_commit, queries, queue_control, queues, reasons, transitions, triage, workers
 from .database import transaction
 from .followers import refuse_without_input, revive
 from .outcome import tell_who_waits
@@ -78,6 +78,12 @@ def earlier_runs(job: JobView) -> lists.Runs:
     """Return ended runs of the same task that were asked for before this job."""
     with runtime().engine.connect() as connection:
         return lists.earlier_runs(connection, job.task, job.created_at)
+
+
+def failures(since: datetime | None = None, *, resolved: bool | None = False) -> triage.Triage:
+    """Return failures by type of error and task, those with the most first; see `triage.failures`."""
+    with runtime().engine.connect() as connection:
+        return triage.failures(connection, since, resolved=resolved)
 
 
 def counts() -> dict[str, int]:
@@ -426,6 +432,22 @@ def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None) ->
     published_at = publish_by_id(job_id).get("published_at")
     again = get(job_id)
     return replace(again, published_at=again.published_at or published_at)
+
+
+def resolve(job_id: str, *, resolved: bool = True) -> JobView:
+    """Say that somebody has dealt with a failure, or, with `resolved` False, that nobody has. Safe to repeat.
+
+    Retrying the job takes it back. Raises JobNotFound, and IllegalMove for what is not a failure.
+    """
+    with runtime().engine.connect() as connection:
+        if resolved:
+            transitions.resolve(connection, job_id, now=utcnow())
+        else:
+            transitions.unresolve(connection, job_id)
+    job = get(job_id)
+    if job.state != State.FAILURE:
+        raise IllegalMove(job_id, "resolve", job.state)
+    return job
 
 
 def delete(job_id: str) -> None:

@@ -555,6 +555,7 @@ _NOT_ENDED: dict[str, Any] = {
     "error_type": None,
     "children": None,
     "forgotten": False,
+    "resolved_at": None,
 }
 _RUN_AGAIN = _wait_again(
     *_this(),
@@ -656,6 +657,21 @@ def end_blocked(
 def cancel_running(connection: Connection, job_id: str, *, now: datetime) -> bool:
     """Ask the worker that runs the job to end it. The row says REVOKED once it has."""
     return _moved(connection, _CANCEL_RUNNING, job_id=job_id, now=now)
+
+
+_failed = _c.state == State.FAILURE
+_RESOLVE = _move(*_this(attempt=False), _failed, _c.resolved_at.is_(None), resolved_at=bindparam("now"))
+_UNRESOLVE = _move(*_this(attempt=False), _failed, _c.resolved_at.is_not(None), resolved_at=None)
+
+
+def resolve(connection: Connection, job_id: str, *, now: datetime) -> bool:
+    """Somebody has dealt with this failure."""
+    return _moved(connection, _RESOLVE, job_id=job_id, now=now)
+
+
+def unresolve(connection: Connection, job_id: str) -> bool:
+    """This failure is open again."""
+    return _moved(connection, _UNRESOLVE, job_id=job_id)
 
 
 _FORGET = _move(*_this(attempt=False), _final, result=None, children=None, forgotten=True)

@@ -246,13 +246,14 @@ def test_an_alphabet_of_the_databases_own_hides_nothing(tmp_path: Path) -> None:
     try:
         with app.app_context(), runtime().engine.connect() as connection:
             upgrade()
+            insert_job(connection, id="x", task="Mail-1", state="x")
             for job_id in ("abc-1", "abcd", "abc~", "ABC-2", "abc"):
                 insert_job(connection, id=job_id, task=job_id.replace("abc", "mail"), state=job_id)
             assert set(walk(connection, Filter(id="abc"))) == {"abc-1", "abcd", "abc~", "abc"}
             assert walk(connection, Filter(id="abc-")) == ["abc-1"]
             assert set(lists.names(connection, "task", "mail")) == {"mail-1", "maild", "mail~", "mail"}
             assert lists.names(connection, "task", "mail-") == ["mail-1"]
-            assert len(walk(connection, Filter(status="running"))) == 5
+            assert len(walk(connection, Filter(status="running"))) == 6
     finally:
         dispose(app)
         with server.connect() as connection:

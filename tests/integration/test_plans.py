@@ -14,7 +14,7 @@ from flask_migrate import upgrade
 from sqlalchemy import Connection, Engine, event, text
 
 from task_app import create_app
-from task_app.jobs import faults, groups, lists, queries, transitions
+from task_app.jobs import faults, groups, lists, queries, transitions, triage
 from task_app.jobs.lists import Filter
 from task_app.jobs.reasons import blocked, in_table, on_broker
 from task_app.jobs.reasons.look import Look
@@ -119,6 +119,8 @@ READS: dict[str, Do] = {
     "names": lambda c: [lists.names(c, field) for field in lists.NAMED],
     "names that begin so": lambda c: lists.names(c, "task", "task.1"),
     "earlier runs": lambda c: lists.earlier_runs(c, "task.7", NOW),
+    "failures": lambda c: triage.failures(c, NOW - timedelta(days=7), reach=100),
+    "all failures": lambda c: triage.failures(c, resolved=None, reach=100),
     "depths": lambda c: lists.depths(c, limit=100),
     "counts": lambda c: lists.counts(c, limit=100),
     "by day": lambda c: lists.page(
@@ -167,6 +169,8 @@ MOVES: dict[str, Do] = {
     "publish again": lambda c: transitions.publish_again(c, ONE, 1, NOW),
     "cancel": lambda c: transitions.cancel_waiting(c, ONE, error=ERROR, now=NOW),
     "cancel running": lambda c: transitions.cancel_running(c, ONE, now=NOW),
+    "resolve": lambda c: transitions.resolve(c, ONE, now=NOW),
+    "unresolve": lambda c: transitions.unresolve(c, ONE),
     "delete": lambda c: transitions.delete_ended(c, ONE),
     "delete many": lambda c: transitions.delete_many_ended(c, [ONE, "another"]),
     "prune groups": lambda c: groups.prune(c, NOW - timedelta(days=30), 500),

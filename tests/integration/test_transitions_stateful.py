@@ -61,7 +61,7 @@ NEXT_ATTEMPT = {"requeue", "block", "rescue", "run_again"}
 #: The one change that is no news to anybody.
 SILENT = {"lease_for_dispatch"}
 #: An ended job is touched by nothing else.
-AFTER_THE_END = {"run_again", "forget", "delete_ended"}
+AFTER_THE_END = {"run_again", "forget", "delete_ended", "resolve", "unresolve"}
 #: What ends a job; each attempt may have one of them.
 OUTCOMES = {"succeed", "end_badly", "cancel_waiting", "expire", "end_blocked"}
 #: Every move must have been accepted and refused in a run, else the run proves nothing about it.
@@ -77,7 +77,10 @@ RUNNING_EVENTS = [
     *("report", "succeed", "succeed", "end_badly", "cancel", "rescue", "rescue_uncounted", "claim"),
     *("requeue", "requeue", "block") * 2,
 ]
-ENDED_EVENTS = ["forget", "end_the_chord", "delete_ended", "claim", "end_badly", "run_again", "run_again", "run_again"]
+ENDED_EVENTS = [
+    *("forget", "end_the_chord", "delete_ended", "claim", "end_badly", "resolve", "resolve"),
+    *["run_again"] * 3,
+]
 EVENTS = sorted({*WAITING_EVENTS, *RUNNING_EVENTS, *ENDED_EVENTS})
 #: How far the attempt that is spoken of is from the one there is: mostly not at all.
 OFF = st.sampled_from([0, 0, 0, 0, -1, -1, -2, 1, 1])
@@ -304,6 +307,11 @@ class JobsUnderFire(RuleBasedStateMachine):
 
     def _forget(self, of: Attempt) -> None:
         self._make("forget", of.job_id)
+
+    def _resolve(self, of: Attempt) -> None:
+        """Or take it back, whichever of the two holds."""
+        if not self._make("resolve", of.job_id, now=self._tick()):
+            self._make("unresolve", of.job_id)
 
     def _delete_ended(self, of: Attempt) -> None:
         self._make("delete_ended", of.job_id)
