@@ -102,7 +102,8 @@ def test_a_key_in_the_header_opens(closed: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic {text}", "{text}", "Bearer {text}x", "Bearer {text} x", "\xff"]
+    "header",
+    ["", "Bearer", "Bearer ", "Bearer wrong", "Basic {text}", "{text}", "Bearer {text}x", "Bearer {text} x", "\xff"],
 )
 def test_a_malformed_header_is_refused(closed: Flask, header: str) -> None:
     text = make_key(closed)
@@ -166,7 +167,9 @@ def test_a_fresh_service_is_closed_to_what_may_come_from_elsewhere(fresh: Flask,
     assert fresh.test_client().get("/tasks", headers=header).status_code == 401
 
 
-@pytest.mark.parametrize("address", ["192.168.0.7", "10.0.0.1", "203.0.113.5", "fe80::1", "::ffff:192.168.0.7", "", None])
+@pytest.mark.parametrize(
+    "address", ["192.168.0.7", "10.0.0.1", "203.0.113.5", "fe80::1", "::ffff:192.168.0.7", "", None]
+)
 def test_a_fresh_service_is_closed_to_other_machines(fresh: Flask, address: str | None) -> None:
     overrides = {"REMOTE_ADDR": address}
     assert fresh.test_client().get("/tasks", environ_overrides=overrides).status_code == 401

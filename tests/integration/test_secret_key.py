@@ -103,7 +103,12 @@ def test_others_do_not_need_it(tmp_path: Path, migrated_sqlite: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("host", "level"),
-    [("127.0.0.1", logging.WARNING), ("localhost", logging.WARNING), ("0.0.0.0", logging.CRITICAL), ("::", logging.CRITICAL)],
+    [
+        ("127.0.0.1", logging.WARNING),
+        ("localhost", logging.WARNING),
+        ("0.0.0.0", logging.CRITICAL),
+        ("::", logging.CRITICAL),
+    ],
 )
 def test_off_is_said_loudly(
     tmp_path: Path, migrated_sqlite: bytes, caplog: pytest.LogCaptureFixture, host: str, level: int

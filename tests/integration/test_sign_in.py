@@ -10,11 +10,10 @@ from flask import Flask, url_for
 from flask.testing import FlaskClient
 from flask_wtf.csrf import generate_csrf
 
+from task_app import create_app
 from task_app.keys import service, text
 from task_app.keys.roles import Role
 from task_app.web.attempts import FailedAttempts
-
-from task_app import create_app
 
 from ..acceptance.stack import ROOT
 from ..conftest import dispose, settings_for
