@@ -129,7 +129,7 @@ def test_a_revoked_key_is_refused_within_a_second(closed: Flask, monkeypatch: py
     assert client.get("/tasks", headers=bearer(text)).status_code == 401
 
 
-# -- the modes -----------------------------------------------------------------------------------------------------------
+# -- the modes ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_fresh_service_is_open_on_its_machine(fresh: Flask) -> None:
@@ -206,7 +206,7 @@ def test_off_asks_nobody(tmp_path: Path, migrated_sqlite: bytes) -> None:
         assert response.status_code == 404
 
 
-# -- sessions --------------------------------------------------------------------------------------------------------------
+# -- sessions ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_session_opens_pages_and_the_api(closed: Flask) -> None:
@@ -249,7 +249,7 @@ def test_a_cookie_of_another_service_opens_nothing(closed: Flask, tmp_path: Path
         assert client.get("/tasks").status_code == 401
 
 
-# -- pages of other sites ----------------------------------------------------------------------------------------------------
+# -- pages of other sites ----------------------------------------------------------------------------------------------
 
 FOREIGN = [
     {"Sec-Fetch-Site": "cross-site"},
@@ -300,7 +300,7 @@ def test_another_site_can_not_sign_somebody_in(closed: Flask) -> None:
     assert response.status_code == 403
 
 
-# -- proxies -----------------------------------------------------------------------------------------------------------------
+# -- proxies -----------------------------------------------------------------------------------------------------------
 
 
 def seen_through(app: Flask, **headers: str) -> tuple[str, str, str]:
@@ -340,7 +340,7 @@ def test_a_trusted_proxy_opens_nothing(tmp_path: Path, migrated_sqlite: bytes) -
         assert client.get("/tasks", headers=headers).status_code == 401
 
 
-# -- streams -----------------------------------------------------------------------------------------------------------------
+# -- streams -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["key", "session", "open"])

@@ -96,7 +96,8 @@ def test_names_are_compared_exactly(every_database: Flask) -> None:
 
 
 def test_of_two_who_take_a_name_at_once_one_gets_it(every_database: Flask) -> None:
-    ready, outcomes = threading.Barrier(4), []
+    ready = threading.Barrier(4)
+    outcomes: list[str | None] = []
 
     def take() -> None:
         with every_database.app_context():
@@ -111,7 +112,7 @@ def test_of_two_who_take_a_name_at_once_one_gets_it(every_database: Flask) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    (won,) = filter(None, outcomes)
+    (won,) = [text for text in outcomes if text]
     assert len(outcomes) == 4
     with every_database.app_context():
         assert service.find(won) is not None
