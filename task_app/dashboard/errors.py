@@ -1,5 +1,7 @@
 """How errors look on pages. Programs that ask for a page get the same problem document as everywhere."""
 
+from contextlib import suppress
+
 from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError
@@ -9,9 +11,10 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from ..errors import TaskAppError
 from ..web import problems
-from ..web.access import prefers_html, way_in
+from ..web.access import prefers_html, visitor_if_any, way_in
 from .blueprint import blueprint
 from .csrf import CSRFError
+from .frame import frame
 
 TOO_OLD = "This form is too old, or was not made by this site. Go back, reload the page and try again."
 
@@ -59,9 +62,12 @@ def of_database(error: DBAPIError | PoolTimeout) -> ResponseReturnValue:
 
 
 def page(status: int, detail: str | None) -> Response:
-    """Return the page of an error."""
+    """Return the page of an error, with its frame: where no page of ours was asked for, Flask adds none."""
+    with suppress(Unauthorized, DBAPIError, PoolTimeout):
+        visitor_if_any()  # if that can't be said, the frame is a stranger's
     title = HTTP_STATUS_CODES.get(status, "Unknown Error")
-    return Response(render_template("dashboard/error.html", status=status, title=title, detail=detail), status)
+    text = render_template("dashboard/error.html", **frame(), status=status, title=title, detail=detail)
+    return Response(text, status)
 
 
 blueprint.register_error_handler(Unauthorized, of_stranger)

@@ -221,7 +221,7 @@ def test_every_form_that_changes_something_has_a_token() -> None:
         if re.search(r"method=[\"']?post", form, re.IGNORECASE)
     ]
     assert len(forms) >= 3
-    assert [name for name, form in forms if "csrf_token" not in form] == []
+    assert [name for name, form in forms if not re.search(r"csrf_field\(\)|csrf_token\(\)|_csrf.html", form)] == []
 
 
 # -- the page of keys --------------------------------------------------------------------------------------------------
@@ -305,6 +305,12 @@ def test_unknown_paths_are_pages_for_people(client: FlaskClient) -> None:
     refused = client.delete("/keys", headers=HTML)
     assert (refused.status_code, refused.mimetype) == (405, "text/html")
     assert "GET" in refused.headers["Allow"]
+
+
+def test_a_page_of_an_error_needs_no_visitor(app: Flask, client: FlaskClient) -> None:
+    assert client.get("/nope", headers={**HTML, **bearer("wrong")}).status_code == 404
+    Path(app.instance_path, "test.db").write_bytes(b"no database at all" * 1000)
+    assert client.get("/nope", headers={**HTML, **bearer(f"taskapp_{'0' * 16}_{'0' * 64}")}).status_code == 404
 
 
 def test_unknown_jobs_are_problems_of_the_api(app: Flask, client: FlaskClient) -> None:
