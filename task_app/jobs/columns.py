@@ -108,7 +108,12 @@ def _span_mysql(element: span_of, compiler: SQLCompiler, **options: Any) -> str:
 @compiles(span_of, "sqlite")
 def _span_sqlite(element: span_of, compiler: SQLCompiler, **options: Any) -> str:
     moment, seconds = _two(element, compiler, options)
-    return f"CAST(strftime('%s', {moment}) AS INTEGER) / {seconds}"
+    return f"{_whole_seconds(moment)} / {seconds}"
+
+
+def _whole_seconds(moment: str) -> str:
+    """Cut off the fraction, which SQLite would round: moments are texts, 2030-01-31 12:00:00.000000."""
+    return f"CAST(strftime('%s', substr({moment}, 1, 19)) AS INTEGER)"
 
 
 class duration_bucket(FunctionElement[int]):  # noqa: N801 - named like a SQL function
@@ -140,10 +145,9 @@ def _bucket_mysql(element: duration_bucket, compiler: SQLCompiler, **options: An
 
 @compiles(duration_bucket, "sqlite")
 def _bucket_sqlite(element: duration_bucket, compiler: SQLCompiler, **options: Any) -> str:
-    # SQLite's own functions know milliseconds at best, and not every build of it has logarithms. Moments are texts:
-    # 2030-01-31 12:00:00.000000
+    # SQLite's own functions know milliseconds at best, and not every build of it has logarithms.
     begin, end = _two(element, compiler, options)
-    seconds = f"strftime('%s', {end}) - strftime('%s', {begin})"
+    seconds = f"{_whole_seconds(end)} - {_whole_seconds(begin)}"
     return f"duration_bucket({seconds} + (substr({end}, 21) - substr({begin}, 21)) / 1e6)"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select
 
 from .columns import span_of
 from .histogram import Histogram
@@ -123,7 +123,7 @@ def series(
     end: datetime,
     points: int = POINTS,
 ) -> Series:
-    """Return what happened to all jobs, or to those of a task or queue, in about `points` points.
+    """Return what happened to all jobs, or to those of a task or queue, in `points` points or one or two more.
 
     The window grows to whole steps, and ends at the latest now. What is older than rows are kept for is left out.
     """
@@ -232,7 +232,7 @@ _Piece = tuple[int, datetime, datetime]
 
 
 def _within(pieces: Iterable[_Piece]) -> ColumnElement[bool]:
-    return or_(*(and_(_c.seconds == seconds, _c.at >= start, _c.at < end) for seconds, start, end in pieces))
+    return or_(false(), *(and_(_c.seconds == seconds, _c.at >= start, _c.at < end) for seconds, start, end in pieces))
 
 
 def _grid(
@@ -241,7 +241,7 @@ def _grid(
     """Return how many seconds lie between two points, the window in whole steps, and the rows it is made from."""
     now = database_time(connection)
     start, end = max(start, kept_since(LONG, now)), min(end, now)
-    least = max(_finest(start, now), (end - start).total_seconds() / max(1, points))
+    least = max(_finest(start, now), (end - start).total_seconds() / (points + 1))
     step = next((step for step in STEPS if step >= least), 0) or DAY * -int(-least // DAY)
     # The span that is not over would look as if less had happened.
     over = floor(now, SHORT)

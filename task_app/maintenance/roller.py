@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 from ..jobs import lists, queries, rolling
 from ..jobs.runtime import runtime
 from ..jobs.spans import KEEP, LONG, MIDDLE, SHORT, SPANS, ceil, floor, kept_since
+from ..jobs.tally import Tally
 
 SPAN = timedelta(seconds=SHORT)
 #: Each look counts the newest row's span once more, and the one before: jobs say when they end, and commit it later.
@@ -21,8 +22,8 @@ SPANS_AT_ONCE = 60
 JOBS_AT_ONCE = 30_000
 #: Seconds between two steps.
 PAUSE_BETWEEN_STEPS = 0.2
-#: What one statement counts while jobs come as ever.
-SLICE = 3 * SPAN
+#: Seconds that one statement counts when five minutes are counted once more.
+SLICE = 30
 #: The part of the time that looks may take; where they are dear they come less often, down to once a minute.
 SHARE = 0.02
 RAREST = 60.0
@@ -97,15 +98,10 @@ class Roller:
         current = floor(now, SHORT)
         if not rolling.claim(connection, SHORT, current):
             return 0
-        wrote = self._count(engine, connection, until - AGAIN, current + SPAN)
-        return wrote + rolling.write(engine, SHORT, rolling.of_depths(lists.depths(connection), current, now))
-
-    def _count(self, engine: Engine, connection: Connection, start: datetime, end: datetime) -> int:
-        wrote = 0
-        while start < end:
-            wrote += _count(engine, connection, SHORT, start, min(start + SLICE, end))
-            start += SLICE
-        return wrote
+        rows = rolling.count_ended(connection, SHORT, until - AGAIN, current + SPAN)
+        for key, seen in rolling.of_depths(lists.depths(connection), current, now).items():
+            rows.setdefault(key, Tally()).add(seen)
+        return rolling.write(engine, SHORT, rows)
 
     def _catch_up(
         self, engine: Engine, connection: Connection, until: datetime | None, now: datetime
@@ -161,8 +157,8 @@ class Roller:
             end = start + timedelta(seconds=seconds)
             if end > over:
                 continue
-            if shorter == SHORT:
-                wrote += self._count(engine, connection, start, end)
+            for piece in rolling.beginnings(start, end, SLICE) if shorter == SHORT else ():
+                wrote += _count(engine, connection, SHORT, piece, piece + timedelta(seconds=SLICE))
             wrote += _add_up(engine, connection, seconds, shorter, start, end)
         return wrote
 
