@@ -29,11 +29,11 @@ def link(since: str, until: str, state: str | None) -> str:
     return f"/jobs?finished_after={since}&finished_before={until}" + (f"&status={state}" if state else "")
 
 
-def bars() -> Markup:
+def bars(start: datetime = START) -> Markup:
     """Sixty minutes with eight successes and two failures each; nobody looked at minutes 10 to 19."""
     seen = [not 10 <= minute < 20 for minute in range(60)]
     return drawing.throughput(
-        drawing.Window(start=START, step=timedelta(minutes=1), count=60),
+        drawing.Window(start=start, step=timedelta(minutes=1), count=60),
         succeeded=[8 if one else None for one in seen],
         failed=[2 if one else None for one in seen],
         revoked=[0 if one else None for one in seen],
@@ -206,6 +206,16 @@ def test_what_is_read_and_chosen_outlasts_a_swap(shown: Callable[..., Page]) -> 
     expect(page.locator(".chart-choice")).to_be_visible()
     page.keyboard.press("Enter")
     page.wait_for_url("**from=2026-11-21T20%3A00%3A00Z&to=2026-11-21T20%3A02%3A00Z")
+
+
+def test_what_is_read_stays_with_its_time_when_the_window_moves_on(shown: Callable[..., Page]) -> None:
+    page = shown(bars())
+    drag(page, 40, 35)
+    page.evaluate("html => { window.served = html; }", str(bars(START + timedelta(minutes=5))))
+    page.evaluate(SWAP)
+    expect(reading(page)).to_contain_text("21:35 – 21:41")
+    page.mouse.up()
+    page.wait_for_url("**from=2026-11-21T20%3A35%3A00Z&to=2026-11-21T20%3A41%3A00Z")
 
 
 def test_a_swap_while_dragging_loses_nothing(shown: Callable[..., Page]) -> None:

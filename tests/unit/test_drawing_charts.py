@@ -16,7 +16,7 @@ from task_app.dashboard import drawing
 from task_app.dashboard.drawing import Run, Window, depth, past_runs, percentiles, sparkline, throughput
 from task_app.dashboard.drawing.bars import HEIGHT, LEAST, outline
 from task_app.dashboard.drawing.frame import FINE
-from task_app.dashboard.drawing.lines import trace
+from task_app.dashboard.drawing.lines import ring, trace
 from task_app.dashboard.drawing.past_runs import typical
 
 START = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
@@ -181,13 +181,32 @@ def test_an_outline_is_as_wide_as_its_bars(tops: list[int]) -> None:
     assert max([int(n) for n in re.findall(r"V(\d+)", d)]) == max(tops)
 
 
+def walked(d: str) -> list[tuple[int, int]]:
+    """Return the points of a path of the commands M, l and V."""
+    points: list[tuple[int, int]] = []
+    for command, text in re.findall(r"([MlV])([-\d ]+)", d):
+        numbers = [int(n) for n in re.findall(r"-?\d+", text)]
+        if command == "M":
+            points.append((numbers[0], numbers[1]))
+        elif command == "V":
+            points.append((points[-1][0], numbers[0]))
+        else:
+            for dx, dy in zip(numbers[::2], numbers[1::2], strict=True):
+                points.append((points[-1][0] + dx, points[-1][1] + dy))
+    return points
+
+
 @given(st.lists(st.integers(0, 320), min_size=2, max_size=50))
 def test_a_line_goes_through_its_points(ys: list[int]) -> None:
-    x, y, *steps = [int(n) for n in re.findall(r"-?\d+", trace(ys, range(len(ys))))]
-    points = [(x, y)]
-    for dx, dy in zip(steps[::2], steps[1::2], strict=True):
-        points.append((points[-1][0] + dx, points[-1][1] + dy))
-    assert points == [(4 * i + 2, one) for i, one in enumerate(ys)]
+    assert walked(trace(ys, range(len(ys)))) == [(4 * i + 2, one) for i, one in enumerate(ys)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 160), st.integers(0, 160)), min_size=2, max_size=50))
+def test_a_band_goes_along_one_line_and_back_along_the_other(pairs: list[tuple[int, int]]) -> None:
+    low, high = [a for a, _ in pairs], [b for _, b in pairs]
+    there = [(4 * i + 2, one) for i, one in enumerate(high)]
+    back = [(4 * i + 2, one) for i, one in enumerate(low)]
+    assert walked(ring(low, high, range(len(pairs)))) == there + back[::-1]
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 10**9)), max_size=40))

@@ -135,13 +135,14 @@ def _steps(ys: Sequence[int], dx: int) -> str:
 def _band(low: Sequence[int | None], high: Sequence[int | None], kind: str) -> Markup:
     """Fill what lies between two lines."""
     both = [None if a is None or b is None else (a, b) for a, b in zip(low, high, strict=True)]
-    d = []
-    for run in runs([pair is not None for pair in both]):
-        pairs = [pair for pair in both[run.start : run.stop] if pair is not None]
-        if len(pairs) > 1:
-            back = [a for a, _ in reversed(pairs)]
-            d.append(f"{trace(high, run)}V{back[0]}l{_steps(back, -SPAN)}z")
+    d = [ring(low, high, run) for run in runs([pair is not None for pair in both]) if len(run) > 1]
     return void("path", d="".join(d), class_="band", data_kind=kind) if d else Markup("")
+
+
+def ring(low: Sequence[int | None], high: Sequence[int | None], run: range) -> str:
+    """Write the outline of what lies between two lines: along the upper one, and back along the lower."""
+    back = [height or 0 for height in reversed(low[run.start : run.stop])]
+    return f"{trace(high, run)}V{back[0]}l{_steps(back, -SPAN)}z"
 
 
 def _area(heights: Sequence[int | None], kind: str) -> Markup:

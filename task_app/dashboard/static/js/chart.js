@@ -6,7 +6,8 @@
 /** @typedef {{name: string, kind: string, unit: string, link: string | undefined, values: (number | null)[]}} Series */
 
 const SLACK = 6; // pixels before a press becomes a drag
-const now = { id: "", index: -1, anchor: -1, byKey: false }; // what is read; `anchor`: where a choice by keys began
+// What is read: span `index` of a chart that began at `start`; `anchor`: where a choice by keys began.
+const now = { id: "", index: -1, start: 0, anchor: -1, byKey: false };
 let press = null; // {id, from, x, pointer}: a button or finger that is down
 let chosen = null; // {id, first, last}: what is being chosen, as spans
 let ignoreClick = false;
@@ -136,7 +137,7 @@ function read(chart, index, clientY = null) {
   reading.replaceChildren(when, known ? list : "not recorded");
   reading.hidden = false;
   place(chart, reading, cursor);
-  Object.assign(now, { id: chart.id, index });
+  Object.assign(now, { id: chart.id, index, start: Number(chart.dataset.start) });
   describe(chart, index);
 }
 
@@ -354,15 +355,19 @@ function greet() {
 document.addEventListener("focusin", (event) => { held = event.target.matches?.(".chart-reader") ? event.target.id : ""; });
 
 document.addEventListener("live:swapped", () => {
-  const { id, index, anchor, byKey } = now;
+  const { id, index, start, anchor, byKey } = now;
   const choice = chosen;
   greet();
   const chart = figure(id);
   if (held && !document.activeElement?.matches?.(".chart-reader")) document.getElementById(held)?.focus({ preventScroll: true });
   if (!chart || index < 0) return;
-  read(chart, Math.min(index, count(chart) - 1));
-  Object.assign(now, { anchor, byKey });
-  if (choice) choose(chart, choice.first, choice.last);
+  // The window may have moved on: what is read and chosen stays with its time.
+  const moved = Math.round((Number(chart.dataset.start) - start) / Number(chart.dataset.step));
+  const kept = (span) => Math.min(count(chart) - 1, Math.max(0, span - moved));
+  if (press) press.from = kept(press.from);
+  read(chart, kept(index));
+  Object.assign(now, { anchor: anchor < 0 ? -1 : kept(anchor), byKey });
+  if (choice) choose(chart, kept(choice.first), kept(choice.last));
 });
 new ResizeObserver(greet).observe(document.body);
 greet();
