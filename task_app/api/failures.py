@@ -25,6 +25,7 @@ class FailureGroupSchema(Schema):
     error = fields.String(required=True, allow_none=True)
     task = fields.String(required=True)
     count = fields.Integer(required=True)
+    within = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     first_at = fields.DateTime(required=True)
     last_at = fields.DateTime(required=True)
     newest_task_id = fields.String(required=True, metadata={"description": "The one submitted last."})
@@ -60,6 +61,7 @@ def failures(query: dict[str, Any]) -> Response:
                     "error": group.error,
                     "task": group.task,
                     "count": group.count,
+                    "within": group.within,
                     "first_at": timestamp(group.first_at),
                     "last_at": timestamp(group.last_at),
                     "newest_task_id": group.newest,

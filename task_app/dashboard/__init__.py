@@ -6,9 +6,11 @@ Server-rendered; a page works without JavaScript, and with it is live. See docs/
 from flask import Flask
 
 from . import (
+    actions,
     csrf,
     edit,
     errors,
+    failures,
     frame,
     job,
     jobs,
@@ -25,7 +27,9 @@ from . import (
 from .blueprint import blueprint
 
 __all__ = [
+    "actions",
     "edit",
+    "failures",
     "frame",
     "init_app",
     "job",

@@ -5,10 +5,11 @@ from typing import Any
 from sqlalchemy import Connection
 from werkzeug.datastructures import MultiDict
 
-from ..jobs import lists, queries, queues, reasons, rolling, workers
+from ..jobs import lists, queries, queues, reasons, rolling, triage, workers
 from ..jobs.runtime import runtime, utcnow
 from ..jobs.spans import SHORT
 from ..jobs.workers import MISSED_BEATS, Watch, WorkerView
+from .failures import window_of
 from .live import Watching, watches
 from .query import LENGTH, read
 
@@ -63,6 +64,20 @@ def look_at_job(args: MultiDict[str, str]) -> Watching:
         return [job, said and said.cause]
 
     return job_id, look
+
+
+@watches("failures")
+def look_at_failures(args: MultiDict[str, str]) -> Watching:
+    """Look at the groups of failures; `window` and `resolved` are those of the page."""
+    length = triage.WINDOWS[window_of(args.get("window"))]
+    resolved = None if args.get("resolved") == "true" else False
+
+    def look(connection: Connection) -> Any:
+        since = None if length is None else utcnow() - length
+        groups = triage.failures(connection, since, resolved=resolved).groups
+        return [(group.error, group.task, group.count, group.newest) for group in groups]
+
+    return (length, resolved), look
 
 
 @watches("queues")

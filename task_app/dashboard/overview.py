@@ -10,6 +10,7 @@ from ..jobs.lists import COUNT_LIMIT, Filter
 from ..jobs.queues import QueueView
 from ..jobs.runtime import utcnow
 from ..jobs.states import FINAL, State
+from ..jobs.wording import number_of
 from ..jobs.workers import WorkerState, WorkerView
 from .blueprint import blueprint
 from .history import charts
@@ -97,7 +98,7 @@ def _notices(queues: list[QueueView], workers: list[WorkerView]) -> Iterator[Not
         if queue.waiting and not queue.listeners:
             yield Notice(
                 f"Nobody listens to queue {queue.name}",
-                f"{queue.waiting} jobs wait in it; they are kept safe until a worker does.",
+                f"{number_of(queue.waiting, 'job')} in it: kept safe until a worker does.",
                 "Its jobs",
                 url_for("dashboard.jobs", queue=queue.name, status="waiting"),
             )

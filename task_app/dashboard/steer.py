@@ -46,7 +46,7 @@ def unresolve(job_id: str) -> Response:
     """Take that back."""
 
     def act() -> str:
-        service.unresolve(job_id)
+        service.resolve(job_id, resolved=False)
         return "It is among the failures to look at again."
 
     return _back_with(act, job_id)

@@ -27,7 +27,10 @@ COLUMNS = {
     "group": "group_id",
 }
 #: What usually has the fewest jobs comes first: its jobs are looked at for the other conditions.
-_ORDER = ("id", "group", "parent", "tag", "error", "worker", "task", "queue", "status", "resolved", "argument")
+_ORDER = (
+    *("id", "group", "parent", "tag", "error", "worker", "task", "queue", "status", "resolved"),
+    *("finished_after", "finished_before", "argument"),
+)
 
 #: The columns of a table or of a subquery.
 Columns = ReadOnlyColumnCollection[str, Any]
@@ -88,6 +91,8 @@ class Filter:
     argument: str | None = None  # see Argument
     created_after: datetime | None = None
     created_before: datetime | None = None
+    finished_after: datetime | None = None
+    finished_before: datetime | None = None
 
     def conditions(self) -> list[tuple[str, Any]]:
         """Return (field, value) of what is asked for, times aside, the one to begin with first."""
@@ -113,14 +118,20 @@ def meets(columns: Columns, name: str, value: Any) -> list[ColumnElement[bool]]:
         case "resolved":
             resolved_at = columns["resolved_at"]
             return [columns["state"] == State.FAILURE, resolved_at.is_not(None) if value else resolved_at.is_(None)]
+        case "finished_after" | "finished_before":
+            ended = columns["finished_at"]
+            return [ended >= value if name == "finished_after" else ended < value]
         case "tag":
             return [exists().where(_tag.tag == value, _tag.job_id == columns["id"])]
         case "id":
             return [func.substr(columns["id"], 1, len(value)) == value]
         case "argument":
-            wanted = Argument.parse(value)
-            return [columns[wanted.path[0]].contains(wanted.needle, autoescape=True)] if wanted.needle else []
+            return _sieve(columns, Argument.parse(value))
     return [columns[COLUMNS[name]] == value]
+
+
+def _sieve(columns: Columns, wanted: Argument) -> list[ColumnElement[bool]]:
+    return [columns[wanted.path[0]].contains(wanted.needle, autoescape=True)] if wanted.needle else []
 
 
 def has_status(state: ColumnElement[Any], status: str) -> ColumnElement[bool]:

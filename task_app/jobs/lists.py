@@ -128,7 +128,7 @@ def _begin(connection: Connection, wanted: Filter) -> tuple[_Beginning, list[tup
     conditions = wanted.conditions()
     name, value = conditions[0] if conditions else ("", "")
     match name:
-        case "" | "argument":
+        case "" | "argument" | "finished_after" | "finished_before":
             return _Beginning(wanted), conditions
         case "id":
             ids = _ids_beginning(connection, value)
@@ -151,6 +151,8 @@ def _between(
         found.append(created > wanted.created_after)
     if wanted.created_before is not None:
         found.append(created < wanted.created_before)
+    if wanted.finished_before is not None:
+        found.append(created < wanted.finished_before)  # implied, and where the range begins
     # Of each pair the first condition is implied by the second; it is what every database can turn into an index range.
     if after is not None:
         found += [created <= after[0], or_(created < after[0], and_(created == after[0], key < after[1]))]
@@ -232,7 +234,7 @@ def count(connection: Connection, wanted: Filter, limit: int = COUNT_LIMIT) -> C
         found = len(_meeting(connection, near, others, limit))
         return Count(found, connection.execute(select(func.count()).select_from(near)).scalar_one() >= limit)
     limit = min(limit, COUNT_REACH)
-    columns = [_c[name] for name in ("created_at", "id", "resolved_at", *COLUMNS.values())]
+    columns = [_c[name] for name in ("created_at", "id", "resolved_at", "finished_at", *COLUMNS.values())]
     near = beginning.newest(columns, limit).subquery()
     meeting = and_(*(part for name, value in others for part in meets(near.c, name, value)))
     found, looked_at = connection.execute(select(func.count(case((meeting, 1))), func.count()).select_from(near)).one()

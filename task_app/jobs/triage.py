@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from .filters import Columns
 from .models import Job
+from .queries import database_time
 from .states import State
 from .wording import first_line
 
@@ -35,6 +36,7 @@ class Group:
     error: str | None  # the type
     task: str
     count: int
+    within: dict[str, int]  # how many of them failed in each of the windows, by its name
     first_at: datetime  # when the first and the last of them failed
     last_at: datetime
     newest: str  # id of the one submitted last
@@ -61,7 +63,9 @@ def failures(
     newest = _c.created_at.desc(), _c.id.desc()
     columns = (_c.id, _c.task, _c.error_type, _c.created_at, _c.finished_at, _c.resolved_at)
     near = select(*columns).where(_c.state == State.FAILURE).order_by(*newest).limit(reach).subquery()
-    first = _with_numbers_of_its_kind(near.c, _asked_for(near.c, since, resolved)).subquery()
+    now = database_time(connection)
+    windows = {name: now - length for name, length in WINDOWS.items() if length is not None}
+    first = _with_numbers_of_its_kind(near.c, _asked_for(near.c, since, resolved), windows).subquery()
     largest = select(first).where(first.c.place == 1).order_by(first.c.number.desc(), first.c.last_at.desc())
     rows = connection.execute(largest.limit(GROUPS)).all()
     messages = _messages(connection, [row.id for row in rows])
@@ -70,6 +74,7 @@ def failures(
             error=row.error_type,
             task=row.task,
             count=row.number,
+            within={name: row._mapping[f"within_{name}"] for name in windows},
             first_at=row.first_at,
             last_at=row.last_at,
             newest=row.id,
@@ -94,10 +99,16 @@ def _asked_for(near: Columns, since: datetime | None, resolved: bool | None) -> 
     return wanted
 
 
-def _with_numbers_of_its_kind(near: Columns, wanted: list[ColumnElement[bool]]) -> Select[Any]:
+def _with_numbers_of_its_kind(
+    near: Columns, wanted: list[ColumnElement[bool]], windows: dict[str, datetime]
+) -> Select[Any]:
     """Put beside each failure what is true of all of its type and task, and its place among them."""
     kind = (near["error_type"], near["task"])
     place = func.row_number().over(partition_by=kind, order_by=(near["created_at"].desc(), near["id"].desc()))
+    within = [
+        func.count(case((near["finished_at"] > since, 1))).over(partition_by=kind).label(f"within_{name}")
+        for name, since in windows.items()
+    ]
     return select(
         near["id"],
         near["task"],
@@ -107,6 +118,7 @@ def _with_numbers_of_its_kind(near: Columns, wanted: list[ColumnElement[bool]]) 
         func.min(near["finished_at"]).over(partition_by=kind).label("first_at"),
         func.max(near["finished_at"]).over(partition_by=kind).label("last_at"),
         place.label("place"),
+        *within,
     ).where(*wanted)
 
 

@@ -72,6 +72,8 @@ class FilterSchema(Schema):
     argument = _QueryText(_is_argument, metadata={"description": "Such as `kwargs.user_id=42` or `args.0=42`."})
     created_after = Moment()
     created_before = Moment()
+    finished_after = Moment(metadata={"description": "Jobs that ended then or later."})
+    finished_before = Moment()
 
     @post_load
     def make(self, data: dict[str, Any], **kwargs: Any) -> Any:

@@ -5,8 +5,9 @@ import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from task_app.jobs import figures
 from task_app.jobs.runtime import utcnow
@@ -15,7 +16,8 @@ from ..acceptance.stack import Stack, until
 from .conftest import chromium
 from .scenes import PAST_JOBS, fill
 
-SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+SIZES = {"desktop": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=390, height=844)}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def pages(ids: dict[str, str]) -> dict[str, str]:
@@ -59,20 +61,20 @@ def take(stack: Stack, folder: Path, only: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        for scheme in ("light", "dark"):
+        for scheme in SCHEMES:
             for size, viewport in SIZES.items():
                 context = browser.new_context(
                     viewport=viewport,
                     color_scheme=scheme,
                     timezone_id="Europe/Vienna",
-                    locale="en-GB",  # type: ignore[arg-type]
+                    locale="en-GB",
                 )
                 page = context.new_page()
                 for name, place in pages(ids).items():
                     if only and only not in name:
                         continue
                     page.goto(site + place)
-                    page.wait_for_timeout(250)
+                    page.wait_for_timeout(400)
                     page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=True)
                 context.close()
         browser.close()
