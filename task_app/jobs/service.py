@@ -17,8 +17,10 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
+from . import family as families
 from . import faults, lists, on_commit, queries, queue_control, queues, reasons, transitions, triage, workers
 from .database import transaction
+from .family import Family
 from .followers import refuse_without_input, revive
 from .outcome import tell_who_waits
 from .publishing import publish, publish_by_id
@@ -78,6 +80,15 @@ def earlier_runs(job: JobView) -> lists.Runs:
     """Return ended runs of the same task that were asked for before this job."""
     with runtime().engine.connect() as connection:
         return lists.earlier_runs(connection, job.task, job.created_at)
+
+
+def family(job_id: str) -> Family:
+    """Return the relatives of a job. Raises JobNotFound."""
+    with runtime().engine.connect() as connection:
+        found = families.family(connection, job_id)
+    if found is None:
+        raise JobNotFound(job_id)
+    return found
 
 
 def failures(since: datetime | None = None, *, resolved: bool | None = False) -> triage.Triage:

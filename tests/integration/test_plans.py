@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from task_app import create_app
 from task_app.jobs import faults, groups, lists, queries, transitions, triage
+from task_app.jobs.family import family
 from task_app.jobs.lists import Filter
 from task_app.jobs.reasons import blocked, in_table, on_broker
 from task_app.jobs.reasons.look import Look
@@ -34,6 +35,8 @@ ERROR = faults.fault("ValueError", "builtins", ["no"], "no")
 LINE = '{"attempt": 1}\n'
 #: The job that single moves are tried on: of the right state for none, so that nothing changes.
 ONE = "0198-nobody"
+#: A member of a group, and a child.
+FAMILIAR = "0198-familiar"
 
 
 def past(number: int) -> dict[str, Any]:
@@ -71,6 +74,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         with here.engine.connect() as connection:
             transitions.insert_jobs(connection, [past(number) for number in range(PAST)])
             transitions.insert_jobs(connection, [job_row(dispatch_at=NOW - timedelta(seconds=n)) for n in range(100)])
+            transitions.insert_jobs(connection, [job_row(id=FAMILIAR, group_id="group-7", parent_id="parent-7")])
             groups.save(connection, "group-7", size=3, now=NOW)
             connection.execute(text("ANALYZE job, job_tag, job_group, worker"))
         yield here.engine
@@ -121,6 +125,7 @@ READS: dict[str, Do] = {
     "earlier runs": lambda c: lists.earlier_runs(c, "task.7", NOW),
     "failures": lambda c: triage.failures(c, NOW - timedelta(days=7), reach=100),
     "all failures": lambda c: triage.failures(c, resolved=None, reach=100),
+    "a family": lambda c: family(c, FAMILIAR),
     "depths": lambda c: lists.depths(c, limit=100),
     "counts": lambda c: lists.counts(c, limit=100),
     "by day": lambda c: lists.page(
