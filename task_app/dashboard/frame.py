@@ -25,7 +25,7 @@ _PAGES = (
     ("new", "New job", Role.OPERATOR),
 )
 #: Pages without an entry of their own stand under another's.
-_UNDER = {"job": "jobs", "edit": "jobs", "new_task": "new"}
+_UNDER = {"job": "jobs", "edit": "jobs", "new_task": "new", "create_key": "keys"}
 
 
 @dataclass(frozen=True, slots=True)

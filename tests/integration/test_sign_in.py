@@ -238,7 +238,7 @@ def test_a_key_is_made_shown_once_and_revoked(app: Flask) -> None:
     status, page = make_by_form(client, "Anna", "operator")
     assert status == 201
     (shown,) = {found.group() for found in text.PATTERN.finditer(page)}
-    assert '<button class="button primary" type="button" data-copy="#made">' in page
+    assert 'data-copy="#made"' in page
     assert app.test_client().post("/tasks/block", headers=bearer(shown)).status_code == 202
     listed = client.get("/keys", headers=HTML)
     assert "Anna" in listed.text and not text.PATTERN.search(listed.text)
