@@ -4,6 +4,7 @@ They are for people to copy, so each must mean in a shell exactly what the page 
 (sh, bash, zsh). Keys are never part of them: `$TASK_APP_KEY` is for who runs the command to set.
 """
 
+import keyword
 import shlex
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from ..mirror.arguments import schema_of
 from ..mirror.fields import from_form
 from ..mirror.public import UnknownTask, find_task
 from .forms.controls import as_text
-from .forms.job import body_of
+from .forms.job import OPTION_GROUPS, body_of
 
 #: Linux takes 128 KiB as one argument of a command; what is longer goes through standard input.
 LONGEST_ARGUMENT = 100_000
@@ -32,6 +33,8 @@ _OF_CLI = {
     "soft_time_limit": "--soft-time-limit",
     "time_limit": "--time-limit",
 }
+#: What the client's `submit` takes besides arguments of the task.
+_OPTIONS = {name for _, names in OPTION_GROUPS for name in names} | {"expires"}
 _CALL = ("task", "args", "kwargs")
 
 
@@ -109,30 +112,39 @@ def python_call(body: Mapping[str, Any]) -> str:
     """Return the Python lines that submit from within the app; empty for a task that can't be imported."""
     task = _task(body["task"])
     function = getattr(task, "__name__", "")
-    if task is None or not hasattr(sys.modules.get(task.__module__), function):
+    found = getattr(sys.modules.get(task.__module__), function, None) if task else None
+    if task is None or not isinstance(found, celery.Task) or found.name != task.name:
         return ""
     args, kwargs, options = body.get("args", []), body.get("kwargs", {}), _options(body)
     line = f"from {task.__module__} import {function}\n\n"
-    if not options and all(name.isidentifier() for name in kwargs):
-        values = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
-        return f"{line}{function}.delay({', '.join(values)})"
-    if "eta" in options:
-        line = f"from datetime import datetime\n\n{line}"
+    if not options and _are_names(kwargs):
+        return f"{line}{function}.delay({', '.join([*map(repr, args), *_named(kwargs)])})"
     written = [f"args={args!r}"] * bool(args) + [f"kwargs={kwargs!r}"] * bool(kwargs)
     written += [f"{name}={_python(name, value)}" for name, value in options.items()]
-    return f"{line}{function}.apply_async({', '.join(written)})"
+    call = f"{function}.apply_async({', '.join(written)})"
+    return ("from datetime import datetime\n\n" if "datetime." in call else "") + line + call
 
 
 def python_client(body: Mapping[str, Any], base_url: str, *, needs_key: bool) -> str:
     """Return the Python lines that submit over HTTP with the client of this package."""
-    written = [repr(body["task"])]
-    written += [f"{name}={value!r}" for name, value in body.items() if name != "task" and (name != "kwargs" or value)]
+    args, kwargs, options = body.get("args", []), body.get("kwargs", {}), _options(body)
+    if _are_names(kwargs) and not kwargs.keys() & _OPTIONS:
+        written = [repr(body["task"]), *map(repr, args), *_named(kwargs)]
+        written += [f"{name}={_python(name, value)}" for name, value in options.items()]
+        call = f"job = client.submit({', '.join(written)})"
+    else:
+        call = f"[job_id] = client.submit_many([{dict(body)!r}])"
+    imports = ["import os"] * needs_key + ["from datetime import datetime"] * ("datetime." in call)
     key = ', os.environ["TASK_APP_KEY"]' if needs_key else ""
-    return (
-        ("import os\n\n" if needs_key else "")
-        + "from task_app.client import JobsClient\n\n"
-        + f"client = JobsClient({base_url!r}{key})\n"
-        + f"job = client.submit({', '.join(written)})"
+    return "\n".join(
+        [
+            *imports,
+            *[""] * bool(imports),
+            "from task_app.client import JobsClient",
+            "",
+            f"client = JobsClient({base_url!r}{key})",
+            call,
+        ]
     )
 
 
@@ -160,6 +172,14 @@ def _task(name: str) -> celery.Task | None:
         return find_task(name)
     except UnknownTask:
         return None
+
+
+def _are_names(kwargs: Mapping[str, Any]) -> bool:
+    return all(name.isidentifier() and not keyword.iskeyword(name) for name in kwargs)
+
+
+def _named(kwargs: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value!r}" for name, value in kwargs.items()]
 
 
 def _options(body: Mapping[str, Any]) -> dict[str, Any]:
