@@ -9,6 +9,7 @@ from sqlalchemy import Engine, update
 from task_app.jobs import queue_control, queues, service, transitions, workers
 from task_app.jobs.models import Worker
 from task_app.jobs.workers import Beat, WorkerCard, WorkerState
+from task_app.maintenance.rescuer import Rescuer
 
 from ..factories import insert_job
 
@@ -96,3 +97,20 @@ def test_a_worker_that_obeys_a_pause_is_not_wedged(engine: Engine, then: str) ->
             queue_control.resume(connection, "busy")
             connection.exec_driver_sql("UPDATE paused_queue SET resumed_at = '2020-01-01 00:00:00'")
     assert state() == (WorkerState.WEDGED if then == "resumed long ago" else WorkerState.ALIVE)
+
+
+def test_nothing_is_passed_over_in_a_paused_queue(every_database: Flask, engine: Engine) -> None:
+    """Somebody took a newer message, and gave it back or died: only after the pause that says something of this one."""
+    now = datetime.now(UTC)
+    with engine.connect() as connection:
+        job_id = insert_job(connection, queue="busy")
+        transitions.mark_published(connection, [(job_id, 1)], now - timedelta(hours=1))
+        workers.register(connection, card("life-1", "w1", "busy"))
+        workers.beat(connection, "life-1", Beat(newest={"busy": {"5": now.timestamp()}}))
+        workers.say_goodbye(connection, "life-1")
+    rescuer = Rescuer(every_database)  # the broker is away: nobody knows whether the queue is empty
+    with every_database.app_context():
+        service.pause_queue("busy")
+        assert [rescuer.run() for _ in range(3)] == [0, 0, 0]
+        service.resume_queue("busy")
+        assert [rescuer.run() for _ in range(3)] == [0, 1, 0], "missed twice, then sent again"

@@ -192,15 +192,17 @@ def test_what_is_rejected_goes_back_first_and_with_its_priority(place: tuple[str
 def test_what_comes_from_a_queue_that_was_left_goes_back_in_its_order(place: tuple[str, str]) -> None:
     url, name = place
     queue, client = Queue(name, routing_key=name), Redis.from_url(url, decode_responses=True)
-    with connection_of(url) as connection, connection_of(url) as sender:
+    with connection_of(url) as connection:
+        for number in range(5):
+            connection.Producer().publish({"number": number}, routing_key=name)
+        client.rename(name, f"{name}-elsewhere")
         with connection.Consumer(queue, callbacks=[lambda body, message: pytest.fail("delivered")]) as consumer:
             consumer.channel.most_at_once = 3
             consumer.qos(prefetch_count=3)
             with suppress(TimeoutError):
                 connection.drain_events(timeout=0.2)  # the server is asked, and will answer
-            with sender.Producer().batch():
-                for number in range(5):
-                    sender.Producer().publish({"number": number}, routing_key=name)
+            client.rename(f"{name}-elsewhere", name)
+            assert messages(client, name) == {name: 2}, "three are on their way"
             consumer.cancel_by_queue(name)
             with suppress(TimeoutError):
                 connection.drain_events(timeout=0.5)
