@@ -86,6 +86,8 @@ def job(job_id: str) -> str:
     """Show a job. Raises JobNotFound."""
     begin("job", job_id=job_id)
     found, now = service.get(job_id), utcnow()
+    relatives = service.family(job_id)
+    boxes = timeline(found, now, freed_at=relatives.freed_at(job_id))
     return render_template(
         "dashboard/job.html",
         job=found,
@@ -95,9 +97,9 @@ def job(job_id: str) -> str:
         result=words.pretty(found.result),
         args=words.pretty(found.args),
         kwargs=words.pretty(found.kwargs),
-        timeline=drawing.lanes(timeline(found, now), now=now),
+        timeline=drawing.lanes(boxes, now=now),
         attempts=[_attempt(entry, now) for entry in reversed(found.history)],
-        family=family(found),
+        family=family(relatives),
         earlier=earlier_runs(found, now),
         curl=curl_for_job(found, request.url_root.rstrip("/"), needs_key=needs_key()),
     )

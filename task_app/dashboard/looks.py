@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection
 from werkzeug.datastructures import MultiDict
 
+from ..jobs import family as families
 from ..jobs import lists, queries, queues, reasons, rolling, triage, workers
 from ..jobs.runtime import runtime, utcnow
 from ..jobs.spans import SHORT
@@ -61,7 +62,9 @@ def look_at_job(args: MultiDict[str, str]) -> Watching:
         said = reasons.explain(connection, job, utcnow(), watch=watch) or reasons.explain_running(
             connection, job, utcnow(), watch=watch
         )
-        return [job, said and said.cause]
+        relatives = families.family(connection, job_id)
+        states = [(node.id, node.state) for node in relatives.nodes] if relatives else None
+        return [job, said and said.cause, states]
 
     return job_id, look
 
