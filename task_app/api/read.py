@@ -13,12 +13,22 @@ from ..mirror import arguments
 from ..mirror.public import public_tasks, queue_of, summary_of
 from ..web import cursor
 from ..web.lists import ListQuerySchema
-from ..web.streams import last_event_id, stream
+from ..web.streams import for_a_while, last_event_id, stream
 from .blueprint import blueprint
 from .job import JobPageSchema, JobSchema, job_json, job_response, json_response
 from .schemas import WaitQuerySchema
 from .stream import PageLook, follow, follow_page
 from .watch import wait_for_end
+
+#: What a server-sent event has, in the document.
+EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string"},
+        "data": {"type": "string", "description": "JSON"},
+    },
+}
 
 
 @blueprint.route("/tasks/<task_id>")
@@ -79,7 +89,7 @@ def counts() -> Response:
 
 
 @blueprint.route("/tasks/<task_id>/events")
-@blueprint.response(200, {"type": "string"}, content_type="text/event-stream")
+@blueprint.response(200, EVENT, content_type="text/event-stream")
 @blueprint.problems(404, 503)
 def events(task_id: str) -> Response:
     """Follow a job as server-sent events
@@ -93,17 +103,18 @@ def events(task_id: str) -> Response:
 
 @blueprint.route("/task-events")
 @blueprint.arguments(ListQuerySchema, location="query", unknown=RAISE)
-@blueprint.response(200, {"type": "string"}, content_type="text/event-stream")
+@blueprint.response(200, EVENT, content_type="text/event-stream")
 @blueprint.problems(422, 503)
 def list_events(query: tuple[Filter, int, Place | None]) -> Response:
     """Follow a page of jobs as server-sent events
 
     The filters are those of the list. `page` comes first, with `tasks`, newest first; then `change` events, with the
     `tasks` on the page that are new or have changed, and in `left` the ids of those that are on it no more. With
-    `Last-Event-ID` the page is sent only if it is no longer what was seen.
+    `Last-Event-ID` the page is sent only if it is no longer what was seen. After some minutes a stream ends with `bye`;
+    connect again, as every `EventSource` does by itself.
     """
     look = PageLook(*query)
-    return stream(follow_page(runtime().lookout, look, last_event_id(), request.script_root))
+    return stream(for_a_while(follow_page(runtime().lookout, look, last_event_id(), request.script_root)))
 
 
 class TaskTypeSchema(Schema):

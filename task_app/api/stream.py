@@ -58,7 +58,7 @@ class PageLook:
         return list(self._jobs.values())
 
 
-def follow_page(lookout: Lookout, look: PageLook, seen: str | None, root: str) -> Iterator[str | None]:
+def follow_page(lookout: Lookout, look: PageLook, seen: str | None, root: str) -> Generator[str | None]:
     """Yield the page, unless it is as the client has seen it, and then what changes on it."""
     known: dict[str, int] | None = None
     last = None

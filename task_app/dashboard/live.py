@@ -10,7 +10,7 @@ A page registers how to look at what it shows:
 and its view begins with `live.begin("jobs")`; `base.html` and `static/js/live.js` do the rest.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable
 from urllib.parse import urlencode
 
 from flask import Response, abort, g, request, url_for
@@ -43,15 +43,16 @@ def watches(page: str) -> Callable[[LookMaker], LookMaker]:
 def live(page: str) -> Response:
     """Send `changed` whenever the page shows something else than what the client has seen.
 
-    The id of an event is the fingerprint of what is shown. A client says what it has seen with Last-Event-ID, or with
-    `seen` in the query; to one that says nothing, the first event comes at once.
+    Where nothing changes, it sends `beat`. The id of an event is the fingerprint of what is shown. A client says what
+    it has seen with Last-Event-ID, or with `seen` in the query; to one that says nothing, the first event comes at
+    once.
     """
     maker = _makers.get(page)
     if maker is None:
         abort(404)
     key, look = maker(request.args)
     seen = streams.last_event_id() or request.args.get("seen")
-    return streams.stream(_changes(runtime().lookout, (page, key), look, seen))
+    return streams.stream(streams.for_a_while(_changes(runtime().lookout, (page, key), look, seen)))
 
 
 def begin(page: str, **more: str) -> None:
@@ -69,12 +70,12 @@ def begin(page: str, **more: str) -> None:
             g.live_seen = fingerprint(look(connection))
 
 
-def _changes(lookout: Lookout, key: Hashable, look: Look, seen: str | None) -> Iterator[str | None]:
+def _changes(lookout: Lookout, key: Hashable, look: Look, seen: str | None) -> Generator[str]:
     with lookout.watch(key, look) as watch:
         while True:
             sight = watch.change(seen, streams.HEARTBEAT)
             if sight is None:
-                yield None
+                yield streams.event("beat", {})  # scripts don't see comments, and silence is how they notice the end
             else:
                 seen = sight.fingerprint
                 yield streams.event("changed", {}, seen)

@@ -1,7 +1,9 @@
 """Server-sent events: one way to answer with them, at every door."""
 
 import json
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from flask import Response, request
@@ -14,6 +16,8 @@ RECONNECT_AFTER = 2000
 #: Seconds of silence until a comment is sent: it keeps proxies from closing the connection, and shows that a client is
 #: gone.
 HEARTBEAT = 5.0
+#: Seconds until a stream ends that has no end of its own. Who comes back is asked again who they are.
+LONGEST = 600.0
 #: Seconds until a client that found no place may try again.
 RETRY_AFTER = 2
 
@@ -27,6 +31,17 @@ def event(name: str, data: Any, event_id: object = None) -> str:
 def last_event_id() -> str | None:
     """Return what the client has seen already."""
     return request.headers.get("Last-Event-ID") or None
+
+
+def for_a_while(events: Generator[str | None]) -> Iterator[str | None]:
+    """Let events that have no end of their own end with `bye` after a while; the client comes back for the rest."""
+    until = time.monotonic() + LONGEST
+    with closing(events):
+        for each in events:
+            yield each
+            if time.monotonic() >= until:
+                break
+    yield event("bye", {})
 
 
 def stream(events: Iterable[str | None]) -> Response:

@@ -160,10 +160,10 @@ class Stack:
             pids = select(Worker.pid).where(Worker.name == node, Worker.stopped_at.is_(None))
             return process.pid in connection.execute(pids).scalars().all()
 
-    def start_web(self) -> str:
+    def start_web(self, entry: str = "task_app.wsgi:app", **more: str) -> str:
         """Start the web server and wait until it answers; returns its address."""
         port = free_port()
-        self.start("gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "16", "task_app.wsgi:app")
+        self.start("gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "16", entry, **more)
         until(lambda: answers(port), "the web server")
         return f"http://127.0.0.1:{port}"
 

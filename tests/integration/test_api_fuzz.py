@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 from sqlalchemy import Connection
 from werkzeug.routing import Rule
 
+from task_app.web import streams
 from task_app.web.lists import ListQuerySchema
 from task_app.web.submission import SubmissionSchema
 
@@ -36,6 +37,13 @@ RELAXED = settings(
     phases=[Phase.explicit, Phase.generate],
     database=None,
 )
+
+
+@pytest.fixture(autouse=True)
+def _short_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let streams that have no end of their own end after the first event."""
+    monkeypatch.setattr(streams, "LONGEST", 0.0)
+    monkeypatch.setattr(streams, "HEARTBEAT", 0.01)
 
 
 def test_every_documented_operation_answers_as_documented(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,10 @@ from .test_api_read import connection, start, succeed
 __all__ = ["connection"]
 
 
+#: What is sent while nothing changes.
+BEAT = {"event": "beat", "data": "{}"}
+
+
 class LiveStream(Stream):
     """An open stream of a page; its first line is read already."""
 
@@ -30,7 +34,7 @@ class LiveStream(Stream):
     def changed(self) -> str:
         """Return the fingerprint with the next change."""
         message = self.next()
-        while message == {"": "heartbeat"}:
+        while message == BEAT:
             message = self.next()
         assert message.keys() == {"id", "event", "data"} and (message["event"], message["data"]) == ("changed", "{}")
         return message["id"]
@@ -57,7 +61,7 @@ def test_what_is_not_on_the_page_is_no_news(
     events = LiveStream(client, "jobs?queue=mine")
     events.changed()
     insert_job(connection, queue="another")
-    assert events.next() == {"": "heartbeat"}
+    assert events.next() == BEAT
     insert_job(connection, queue="mine")
     events.changed()
 
@@ -72,7 +76,7 @@ def test_who_has_seen_it_waits_for_the_next_change(
     seen = first.changed()
     first.response.close()
     events = LiveStream(client, "jobs", seen) if how == "header" else LiveStream(client, f"jobs?seen={seen}")
-    assert events.next() == {"": "heartbeat"}
+    assert events.next() == BEAT
     start(connection, job_id)
     assert events.changed() != seen
 
@@ -125,3 +129,17 @@ def test_looks_of_different_pages_with_equal_keys_are_not_mixed_up(
         monkeypatch.setitem(live._makers, name, maker(name))
     one, other = LiveStream(client, "one"), LiveStream(client, "other")
     assert (one.changed(), other.changed()) == (fingerprint("one"), fingerprint("other"))
+
+
+def test_a_stream_ends_after_a_while_and_goes_on_where_it_was(
+    client: FlaskClient, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "LONGEST", 0.0)
+    insert_job(connection)
+    events = LiveStream(client, "jobs")
+    seen = events.changed()
+    assert events.next() == {"event": "bye", "data": "{}"}
+    assert events.is_over()
+    monkeypatch.setattr(streams, "HEARTBEAT", 0.05)
+    again = LiveStream(client, "jobs", seen)
+    assert again.next() == BEAT

@@ -81,6 +81,7 @@ function connect() {
     show();
   });
   stream.addEventListener("beat", () => hear(stream));
+  stream.addEventListener("bye", connect); // the server wants to know now and then who is asking
   stream.addEventListener("changed", (event) => {
     hear(stream);
     told = event.lastEventId;
@@ -119,12 +120,11 @@ let restsUntil = 0;
 /** Fetch the page soon. What is asked for in the meantime is one more fetch. */
 function refresh() {
   isWanted = true;
-  if (isFetching || isAsleep || isPressed || body.dataset.paused) return;
-  later("fetch", Math.max(0, restsUntil - performance.now()), load);
+  if (!isFetching) later("fetch", Math.max(0, restsUntil - performance.now()), load);
 }
 
 async function load() {
-  if (isPressed || body.dataset.paused) return;
+  if (isAsleep || isPressed || body.dataset.paused) return;
   isFetching = true;
   isWanted = false;
   const target = told, began = performance.now();
@@ -141,7 +141,7 @@ async function load() {
     put(fetched);
   } else isWanted = true;
   if (isPolling) {
-     // the server is back
+    if (isFetched && !wasFetched) connect(); // the server is back
     later("poll", POLL, refresh);
   } else if (isWanted) refresh();
   show();
