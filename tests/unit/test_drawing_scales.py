@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from task_app.dashboard.drawing.amounts import between, brief, brief_duration, count, duration, iso
@@ -24,6 +24,7 @@ def test_a_scale_of_counts_has_few_whole_ticks_and_room_for_the_highest(highest:
 
 
 @given(st.lists(st.floats(0, 10**8), max_size=30))
+@example([5e-324])
 def test_a_scale_of_time_spans_keeps_their_order(values: list[float]) -> None:
     scale = duration_scale(values)
     heights = [scale(value) for value in sorted(values)]

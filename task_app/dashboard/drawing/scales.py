@@ -52,7 +52,7 @@ def count_scale(highest: float, intervals: int = 4) -> Scale:
 
 def duration_scale(values: Iterable[float], intervals: int = 4) -> Scale:
     """Return the scale for time spans; logarithmic where the small ones would not be seen otherwise."""
-    known = [value for value in values if value > 0]
+    known = [value for value in values if value >= _LOG_TICKS[0]]  # what takes less takes no time
     highest = max(known, default=1.0)
     lowest = min(known, default=highest)
     if highest / lowest >= LOG_FROM:
