@@ -54,14 +54,14 @@ def charts(window: Window, now: datetime, kind: Kind = Kind.ALL, name: str = "")
             name="throughput",
             link=link,
         ),
-        runs=_percentiles(spans, found, "run", "Time to run"),
-        waits=_percentiles(spans, found, "wait", "Time waited for a worker"),
+        runs=_percentiles(spans, found, "run", "Time to run", link),
+        waits=_percentiles(spans, found, "wait", "Time waited for a worker", link),
         depth=drawing.depth(spans, waiting=counted("depth"), oldest=counted("oldest"), name="depth"),
         words=_words(found),
     )
 
 
-def _percentiles(spans: drawing.Window, found: Series, what: str, title: str) -> Markup:
+def _percentiles(spans: drawing.Window, found: Series, what: str, title: str, link: drawing.Link) -> Markup:
     each = [None if point.figures is None else getattr(point.figures, what) for point in found.points]
     whole: Percentiles | None = getattr(found.total, what)
     return drawing.percentiles(
@@ -72,6 +72,7 @@ def _percentiles(spans: drawing.Window, found: Series, what: str, title: str) ->
         overall=None if whole is None else (whole.p50, whole.p95, whole.p99),
         name=what,
         title=title,
+        link=link,
     )
 
 

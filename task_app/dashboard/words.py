@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ..jobs.view import JobView, timestamp
+from .drawing import amounts
 
 #: Characters of a call in a list; the job's page has all of it.
 CALL_LENGTH = 160
@@ -24,20 +25,8 @@ def moment(value: datetime | str | None, *, absolute: bool = False, none: str = 
 
 
 def duration(seconds: float | None) -> str:
-    """Write a time span with two units at most: 340 ms, 12.4 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
-    if seconds is None:
-        return "–"
-    seconds = max(0.0, seconds)
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for large, small, unit, lesser in ((86_400, 3_600, "d", "h"), (3_600, 60, "h", "min"), (60, 1, "min", "s")):
-        if whole >= large:
-            rest = whole % large // small
-            return f"{whole // large} {unit} {rest} {lesser}" if rest else f"{whole // large} {unit}"
-    return f"{whole} s"
+    """Write a time span as charts do; a dash for none."""
+    return "–" if seconds is None else amounts.duration(max(0.0, seconds))
 
 
 def number(value: float | None, limit: int | None = None) -> str:

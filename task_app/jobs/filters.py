@@ -114,20 +114,23 @@ def meets(columns: Columns, name: str, value: Any) -> list[ColumnElement[bool]]:
     """Return what a job must also fulfil; `argument` is left to Python, but for a first sieve."""
     match name:
         case "status":
-            return [has_status(columns["state"], value)]
+            found = [has_status(columns["state"], value)]
         case "resolved":
             resolved_at = columns["resolved_at"]
-            return [columns["state"] == State.FAILURE, resolved_at.is_not(None) if value else resolved_at.is_(None)]
-        case "finished_after" | "finished_before":
-            ended = columns["finished_at"]
-            return [ended >= value if name == "finished_after" else ended < value]
+            found = [columns["state"] == State.FAILURE, resolved_at.is_not(None) if value else resolved_at.is_(None)]
+        case "finished_after":
+            found = [columns["finished_at"] >= value]
+        case "finished_before":
+            found = [columns["finished_at"] < value]
         case "tag":
-            return [exists().where(_tag.tag == value, _tag.job_id == columns["id"])]
+            found = [exists().where(_tag.tag == value, _tag.job_id == columns["id"])]
         case "id":
-            return [func.substr(columns["id"], 1, len(value)) == value]
+            found = [func.substr(columns["id"], 1, len(value)) == value]
         case "argument":
-            return _sieve(columns, Argument.parse(value))
-    return [columns[COLUMNS[name]] == value]
+            found = _sieve(columns, Argument.parse(value))
+        case _:
+            found = [columns[COLUMNS[name]] == value]
+    return found
 
 
 def _sieve(columns: Columns, wanted: Argument) -> list[ColumnElement[bool]]:

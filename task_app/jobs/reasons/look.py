@@ -5,10 +5,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection
 
-from .. import workers
-from ..models import PausedQueue
+from .. import queue_control, workers
+from ..queue_control import Pause
 from ..states import WaitReason
 from ..view import JobView
 from ..wording import Ref, Sentence
@@ -52,13 +52,9 @@ class Look:
         return [worker for worker in self.living if self.job.queue in worker.queues]
 
     @cached_property
-    def paused(self) -> RowMapping | None:
+    def paused(self) -> Pause | None:
         """Since when its queue is paused, and by whom."""
-        columns = PausedQueue.__table__.c
-        statement = select(columns.paused_at, columns.paused_by).where(
-            columns.name == self.job.queue, columns.resumed_at.is_(None)
-        )
-        return self.connection.execute(statement).mappings().one_or_none()
+        return queue_control.paused(self.connection).get(self.job.queue)
 
     def says(
         self, cause: Cause, *sentences: Sentence, safe: bool = False, facts: dict[str, Any] | None = None
@@ -96,7 +92,7 @@ def listed(found: Sequence[WorkerView]) -> list[dict[str, Any]]:
     ]
 
 
-def paused_since(look: Look, paused: RowMapping) -> Sentence:
+def paused_since(look: Look, paused: Pause) -> Sentence:
     """Say that the job's queue is paused."""
-    by = f" by {paused['paused_by']}" if paused["paused_by"] else ""
-    return ("Queue ", look.queue, " has been paused since ", paused["paused_at"], by)
+    by = f" by {paused.by}" if paused.by else ""
+    return ("Queue ", look.queue, " has been paused since ", paused.at, by)
