@@ -12,6 +12,7 @@ from ..jobs import service, workers
 from ..jobs.workers import WorkerView
 from ..maintenance.alone import run_alone
 from ..startup import StartedGroup
+from .output import size
 
 group = StartedGroup("maintenance", help="The services that move jobs without being asked. Every worker runs them.")
 
@@ -40,8 +41,9 @@ def status(everybody: bool, as_json: bool) -> None:
 
 
 def _described(worker: WorkerView) -> str:
+    memory = "" if worker.memory is None else f"; {size(worker.memory)} of memory"
     lines = [
-        f"{worker.name} is {worker.state}: process {worker.pid} on {worker.host}, version {worker.version}",
+        f"{worker.name} is {worker.state}: process {worker.pid} on {worker.host}, version {worker.version}{memory}",
         f"  last heartbeat {_ago(worker.heartbeat_at)}; serves {', '.join(worker.queues) or 'no queue'}",
         f"  {len(worker.running)} of {worker.concurrency} running ({worker.pool}), {len(worker.prefetched)} prefetched",
         f"  dropped {worker.dropped} duplicate messages and {worker.junk} junk, refused {worker.refused} late writes",

@@ -54,6 +54,11 @@ def ago(moment: datetime | None) -> str:
     return f"in {duration(-seconds)}" if seconds < 0 else f"{duration(seconds)} ago"
 
 
+def size(amount: int | None) -> str:
+    """Write an amount of memory."""
+    return "-" if amount is None else f"{amount / 1024 / 1024:.0f} MiB"
+
+
 def took(job: JobView) -> str:
     """Write how long the last attempt ran, or has been running."""
     if job.started_at is None:

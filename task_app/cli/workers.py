@@ -7,9 +7,22 @@ import click
 from ..jobs import service
 from ..jobs.workers import WorkerState
 from ..startup import StartedGroup
-from .output import ago, print_json, print_table
+from .output import ago, print_json, print_table, size
 
-COLUMNS = ("name", "state", "running", "prefetched", "queues", "pool", "version", "heartbeat", "started", "host", "pid")
+COLUMNS = (
+    "name",
+    "state",
+    "running",
+    "prefetched",
+    "queues",
+    "pool",
+    "memory",
+    "version",
+    "heartbeat",
+    "started",
+    "host",
+    "pid",
+)
 
 group = StartedGroup("workers", help="Who lives, and what they do.")
 
@@ -31,6 +44,7 @@ def show_list(everybody: bool, wants_json: bool) -> None:
             str(len(worker.prefetched)),
             ",".join(worker.queues) or "-",
             worker.pool,
+            size(worker.memory),
             worker.version,
             ago(worker.heartbeat_at),
             ago(worker.started_at),

@@ -62,6 +62,7 @@ class Beat:
     took_messages: bool = False  # since the last beat
     newest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # queue → priority → epoch seconds
     services: Mapping[str, Any] = field(default_factory=dict)  # maintenance service → what it did last
+    memory: int | None = None  # bytes of the process and its pool; None: can't be told
 
 
 def beat(connection: Connection, worker_id: str, said: Beat) -> bool:
@@ -72,6 +73,7 @@ def beat(connection: Connection, worker_id: str, said: Beat) -> bool:
         "prefetched": json.dumps(list(said.prefetched)),
         "newest": json.dumps(said.newest),
         "services": json.dumps(said.services),
+        "memory": said.memory,
     }
     if said.took_messages:
         values["last_message_at"] = utc_now()
@@ -173,6 +175,7 @@ class WorkerView:
     dropped: int
     refused: int
     junk: int
+    memory: int | None  # bytes of the process and its pool; None: can't be told
     started_at: datetime
     heartbeat_at: datetime
     last_message_at: datetime | None

@@ -4,6 +4,7 @@
 |---|---|
 | `dispatcher` | puts due, unpublished jobs on the broker |
 | `heartbeat` | says that this process lives, what it holds and what it did |
+| `memory` | how much memory a worker takes |
 | `rescuer` | finds jobs whose worker or whose message is gone |
 | `expirer` | revokes waiting jobs that have expired |
 | `joiner` | goes on with chains and chords that nobody went on with |

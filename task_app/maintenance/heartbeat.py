@@ -13,10 +13,13 @@ from ..jobs.runtime import runtime
 from ..jobs.workers import Beat, WorkerCard
 from ..mirror.intake import intake
 from ..version import __version__
+from .memory import memory_of, pool_of
 from .runner import Runner
 
 #: The pool of a process that only maintains.
 NO_POOL = "maintenance"
+#: Memory is looked at with every so many beats: it changes slowly, and a look costs more than a beat.
+BEATS_PER_LOOK = 5
 
 
 class Heartbeat:
@@ -33,6 +36,8 @@ class Heartbeat:
         self._worker = worker
         self._runners: Iterable[Runner] = ()
         self._taken = 0
+        self._beats = 0
+        self._memory: int | None = None
         # What it is for. A queue that it leaves while that is paused, it deselects.
         self._queues = sorted(worker.app.amqp.queues.consume_from) if worker else []
 
@@ -44,12 +49,16 @@ class Heartbeat:
         """Beat; register first if the row isn't there."""
         running, prefetched = held_requests()
         taken = intake.count
+        if self._beats % BEATS_PER_LOOK == 0:
+            self._memory = memory_of([os.getpid(), *(pool_of(self._worker) if self._worker else ())])
+        self._beats += 1
         said = Beat(
             running=running,
             prefetched=prefetched,
             took_messages=taken > self._taken,
             newest=intake.newest(),
             services={runner.name: runner.diary() for runner in self._runners},
+            memory=self._memory,
         )
         with runtime().engine.connect() as connection:
             if not workers.beat(connection, self._id, said):

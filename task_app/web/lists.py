@@ -13,7 +13,7 @@ from .ids import is_possible_id
 from .submission import Moment
 
 
-class _QueryText(fields.String):
+class QueryText(fields.String):
     """A name to look for."""
 
     def __init__(self, *rules: Any, **options: Any) -> None:
@@ -57,19 +57,19 @@ def _is_argument(text: str) -> None:
 class FilterSchema(Schema):
     """Which jobs are meant; loaded as a Filter."""
 
-    status = _QueryText(
+    status = QueryText(
         metadata={"description": "One of Celery's states or a task's own; or `running`, `waiting`, `finished`."}
     )
-    task = _QueryText()
-    queue = _QueryText()
-    tag = _QueryText()
-    worker = _QueryText()
-    error = _QueryText(metadata={"description": "Type of the error of the last attempt that failed."})
+    task = QueryText()
+    queue = QueryText()
+    tag = QueryText()
+    worker = QueryText()
+    error = QueryText(metadata={"description": "Type of the error of the last attempt that failed."})
     resolved = fields.Boolean(metadata={"description": "Failures that somebody has dealt with, or not."})
     parent = PossibleId(metadata={"description": "Jobs that this job has sent, or that follow it in its chain."})
     group = PossibleId(metadata={"description": "Members of a group or chord."})
     id = PossibleId(metadata={"description": "An id or its beginning."})
-    argument = _QueryText(_is_argument, metadata={"description": "Such as `kwargs.user_id=42` or `args.0=42`."})
+    argument = QueryText(_is_argument, metadata={"description": "Such as `kwargs.user_id=42` or `args.0=42`."})
     created_after = Moment()
     created_before = Moment()
     finished_after = Moment(metadata={"description": "Jobs that ended then or later."})

@@ -14,7 +14,7 @@ from flask_migrate import upgrade
 from sqlalchemy import Connection, Engine, event, text
 
 from task_app import create_app
-from task_app.jobs import faults, groups, lists, queries, transitions, triage
+from task_app.jobs import faults, groups, lists, queries, rolling, rollups, spans, transitions, triage
 from task_app.jobs.family import family
 from task_app.jobs.lists import Filter
 from task_app.jobs.reasons import blocked, in_table, on_broker
@@ -76,11 +76,20 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
             transitions.insert_jobs(connection, [job_row(dispatch_at=NOW - timedelta(seconds=n)) for n in range(100)])
             transitions.insert_jobs(connection, [job_row(id=FAMILIAR, group_id="group-7", parent_id="parent-7")])
             groups.save(connection, "group-7", size=3, now=NOW)
-            connection.execute(text("ANALYZE job, job_tag, job_group, worker"))
+            connection.execute(text(ROLLUPS))
+            connection.execute(text("ANALYZE job, job_tag, job_group, worker, rollup"))
         yield here.engine
         dispose(app)
 
 
+#: As many as a service has that does 40 tasks in 6 queues: 10 s for 3 hours, 5 minutes for 3 days, hours for 400 days.
+ROLLUPS = """
+    INSERT INTO rollup (kind, name, seconds, at, succeeded, failed, revoked, waits, runs)
+    SELECT kind, name, seconds, date_trunc('hour', now()) - n * seconds * interval '1 second', 1, 0, 0, '[]', '[]'
+    FROM (SELECT 'all' AS kind, '' AS name UNION ALL SELECT 'task', 'task.' || i FROM generate_series(0, 39) AS i
+          UNION ALL SELECT 'queue', 'queue-' || i FROM generate_series(0, 5) AS i) AS names,
+         (VALUES (10, 1080), (300, 864), (3600, 2400)) AS spans (seconds, number), generate_series(0, number) AS n
+"""
 Do = Callable[[Connection], Any]
 WATCH = Watch(**dict.fromkeys(("interval", "timeout", "patience", "lost_after", "cancel_grace"), timedelta(seconds=9)))
 
@@ -159,6 +168,21 @@ READS: dict[str, Do] = {
         c, "FAILURE", NOW - timedelta(days=300), keep_newest=1000, limit=500
     ),
 }
+HOUR, MONTH = timedelta(hours=1), timedelta(days=30)
+READS |= {
+    "what ended": lambda c: rolling.count_ended(c, 10, spans.floor(NOW - 6 * HOUR, 10), spans.floor(NOW, 10)),
+    "the first end": lambda c: rolling.first_end(c, NOW - MONTH),
+    "the end of a step": lambda c: rolling.end_after(c, NOW - MONTH, NOW, 1000),
+    "how far": lambda c: [rolling.counted_until(c, span) for span in spans.SPANS],
+    "the first row": lambda c: rolling.first_row(c, 300, NOW - 9 * HOUR),
+    "rows": lambda c: rolling.stored(c, 10, NOW - timedelta(minutes=1), NOW),
+    "old rows": lambda c: rolling.prune(c, 300, NOW - 2 * MONTH),
+    "a series": lambda c: rollups.series(c, "task", "task.7", start=NOW - HOUR, end=NOW),
+    "a long series": lambda c: rollups.series(c, "queue", "queue-3", start=NOW - MONTH, end=NOW),
+    "a table": lambda c: rollups.by_name(c, "task", start=NOW - HOUR, end=NOW),
+    "names of what happened": lambda c: rollups.names(c, "task", start=NOW - MONTH, end=NOW),
+    "sparklines": lambda c: rollups.sparklines(c, "queue", ["queue-1", "queue-3"], start=NOW - HOUR, end=NOW),
+}
 MOVES: dict[str, Do] = {
     "claim": lambda c: transitions.claim(c, ONE, 1, worker="w@h", worker_id="life-1", now=NOW),
     "report": lambda c: transitions.report(c, ONE, 1, state="PROGRESS", meta="{}"),
@@ -200,3 +224,4 @@ def test_no_statement_reads_the_whole_table(engine: Engine, name: str) -> None:
     assert plans
     for plan in plans:
         assert "Seq Scan on job " not in plan and "Seq Scan on job_tag" not in plan, plan
+        assert "Seq Scan on rollup" not in plan, plan

@@ -26,7 +26,7 @@ def why_on_broker(look: Look) -> Explanation:
     if holder is not None:
         return _held(look, holder)
     if look.paused is not None:
-        facts = {"paused_at": look.paused.at, "paused_by": look.paused.by}
+        facts: dict[str, Any] = {"paused_at": look.paused.at, "paused_by": look.paused.by}
         return look.says(Cause.PAUSED, paused_since(look, look.paused), facts=facts)
     if not look.listeners:
         return _unheard(look)
