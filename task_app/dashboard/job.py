@@ -116,7 +116,10 @@ def _actions(found: JobView) -> list[Action]:
         if found.cancel_requested_at is not None:
             return []
         return [Action("Cancel", to("cancel"), tone="danger", confirm="Cancel this job?")]
-    actions = [Action("Retry", to("retry"), tone="primary")]
+    if found.state == State.SUCCESS:
+        actions = [Action("Run again", to("retry"))]
+    else:
+        actions = [Action("Retry", to("retry"), tone="primary")]
     if _is_known(found.task):
         actions.append(Action("Edit and retry", to("edit"), method="get"))
         like_this = f"{url_for('dashboard.new_task', task=found.task)}?from={quote(found.id)}"
