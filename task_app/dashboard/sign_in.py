@@ -1,7 +1,6 @@
 """Signing in with a key, and out."""
 
 import logging
-import re
 
 from flask import Response, flash, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -13,11 +12,9 @@ from ..web.access import sign_in as begin_session
 from ..web.announcing import MAKE_A_KEY
 from ..web.attempts import attempts
 from .blueprint import blueprint
+from .links import own_path
 
 logger = logging.getLogger(__name__)
-
-#: A path of ours: not //host nor /\host, which browsers take for other sites, and nothing they would remove first.
-_OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
@@ -59,5 +56,4 @@ def _form(error: str | None = None, status: int = 200) -> Response:
 
 def _next() -> str:
     """Return where to go afterwards: never to another site."""
-    path = request.values.get("next", "")
-    return path if _OWN_PATH.fullmatch(path) else url_for("dashboard.overview")
+    return own_path(request.values.get("next")) or url_for("dashboard.overview")
