@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -103,11 +103,6 @@ class Filter:
         if given.get("status") not in (None, *FINAL, ENDED):
             order.insert(4, "status")  # few jobs wait or run
         return [(name, given[name]) for name in dict.fromkeys(order) if name in given]
-
-    @property
-    def is_empty(self) -> bool:
-        """Say whether it names no condition but, perhaps, times."""
-        return not any(getattr(self, field.name) is not None for field in fields(self) if field.name in _ORDER)
 
 
 def meets(columns: Columns, name: str, value: Any) -> list[ColumnElement[bool]]:
