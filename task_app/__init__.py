@@ -1,44 +1,18 @@
 """task_app: a background-job service for Flask and Celery, with one table that tells the truth about every job."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
-
-from . import api, cli, dashboard, jobs, maintenance, sessions, startup, tasks, web
-from . import config as settings
-from .celery_app import celery_init_app
-from .extensions import db, migrate
 from .version import __version__
 
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+if TYPE_CHECKING:
+    from .factory import MIGRATIONS, create_app
 
-__all__ = ["__version__", "create_app"]
+__all__ = ["MIGRATIONS", "__version__", "create_app"]
 
 
-@startup.command_errors()
-def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """Build the app. `config` wins over every other source of settings.
-
-    Starts and connects to nothing; `startup` does, when a process is about to work.
-    Raises ConfigurationError, in one line, for a setting that can't be right.
-    """
-    folder = settings.instance_path(config)
-    app = Flask(__name__, instance_path=folder, instance_relative_config=True, static_folder=None)
-    settings.load(app, config)
-
-    sessions.init_app(app)
-    db.init_app(app)
-    migrate.init_app(app, db, directory=str(MIGRATIONS))
-    jobs.init_app(app)
-    celery_init_app(app)
-
-    tasks.init_app(app)
-    maintenance.init_app(app)
-    web.init_app(app)
-    api.init_app(app)
-    dashboard.init_app(app)
-    cli.init_app(app)
-    startup.init_app(app)  # last: under some commands it starts the process at once
-    return app
+def __getattr__(name: str) -> Any:
+    """Import the service when it is asked for: programs that only use `task_app.client` need nothing of it."""
+    if name in ("MIGRATIONS", "create_app"):
+        return getattr(import_module(".factory", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Response
-from marshmallow import ValidationError
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from werkzeug.exceptions import Conflict
 
 from ..jobs import service
@@ -28,19 +28,29 @@ def cancel(task_id: str) -> Response:
     return job_response(service.cancel(task_id), 202)
 
 
+class RetryQuerySchema(Schema):
+    """Which attempt to retry."""
+
+    attempt = fields.Integer(
+        validate=validate.Range(1, 2**31 - 1),
+        metadata={"description": "Only if this is the attempt that has ended; so the request can safely be repeated."},
+    )
+
+
 @blueprint.route("/tasks/<task_id>/retry", methods=["POST"])
+@blueprint.arguments(RetryQuerySchema, location="query", unknown=EXCLUDE)
 @blueprint.response(202, JobSchema)
 @blueprint.problems(400, 404, 409, 413, 415, 422, 503)
 @blueprint.doc(
     requestBody={"required": False, "content": {"application/json": {"schema": ArgumentsSchema}}},
 )
-def retry(task_id: str) -> Response:
+def retry(query: dict[str, int], task_id: str) -> Response:
     """Run an ended job again
 
     With the same arguments, or with those in the body in place of the old ones. 409 while the job has not ended.
     """
     edited = _edited_arguments(task_id, json_body(optional=True))
-    return job_response(service.retry(task_id, **edited), 202)
+    return job_response(service.retry(task_id, **edited, attempt=query.get("attempt")), 202)
 
 
 @blueprint.route("/tasks/<task_id>/resolve", methods=["POST"])

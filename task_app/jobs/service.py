@@ -402,10 +402,11 @@ def _parts_of_its_header(connection: Connection, job_id: str) -> list[str]:
     return queries.waiting_parts(connection, header) if header else []
 
 
-def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None) -> JobView:
+def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None, attempt: int | None = None) -> JobView:
     """Run an ended job once more, with the same or edited arguments (JSON texts); its earlier attempts stay on record.
 
-    What was to follow it, and ended because it failed, waits for it again.
+    What was to follow it, and ended because it failed, waits for it again. With `attempt`, only if it is this one that
+    has ended: who asks twice gets one.
     Raises JobNotFound, IllegalMove when the job has not ended, and InputMissing (an IllegalMove) when it never got its
     arguments from what it waited for and none are given.
     """
@@ -414,6 +415,8 @@ def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None) ->
         job = queries.get(connection, job_id)
         if job is None:
             raise JobNotFound(job_id)
+        if attempt is not None and attempt != job.attempt:
+            raise IllegalMove(job_id, f"retry attempt {attempt} of", f"at attempt {job.attempt}")
         if args is None and kwargs is None and is_final(job.state):
             refuse_without_input(connection, job_id)
         args, kwargs = job.args_json if args is None else args, job.kwargs_json if kwargs is None else kwargs

@@ -55,6 +55,15 @@ def test_an_ended_job_runs_again(client: FlaskClient, ended: str) -> None:
     problem_of(client.post(f"/tasks/{ended}/retry"), 409)
 
 
+def test_a_retry_of_an_attempt_can_be_repeated_and_makes_one(client: FlaskClient, ended: str) -> None:
+    assert client.post(f"/tasks/{ended}/retry?attempt=1").get_json()["attempt"] == 2
+    client.post(f"/tasks/{ended}/cancel")
+    problem = problem_of(client.post(f"/tasks/{ended}/retry?attempt=1"), 409)
+    assert problem["detail"] == f"can't retry attempt 1 of job {ended}: it is at attempt 2"
+    assert client.post(f"/tasks/{ended}/retry?attempt=2").get_json()["attempt"] == 3
+    assert errors_of(client.post(f"/tasks/{ended}/retry?attempt=x")).keys() == {"attempt"}
+
+
 def test_a_job_runs_again_with_edited_arguments(client: FlaskClient, ended: str) -> None:
     job = client.post(f"/tasks/{ended}/retry", json={"args": [3], "kwargs": {"b": 4}}).get_json()
     assert (job["args"], job["kwargs"]) == ([3], {"b": 4})
