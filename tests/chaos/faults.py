@@ -15,6 +15,7 @@ import psutil
 from sqlalchemy.exc import OperationalError
 
 from task_app.errors import TaskAppError
+from task_app.jobs import queue_control
 from task_app.jobs.publishing import publish_by_id
 
 from .jobs import LONG
@@ -216,6 +217,21 @@ class DoubleMessages(Fault):
                 publish_by_id(job_id)
 
 
+class PauseQueue(Fault):
+    """Somebody pauses the queue of everything for a while, and resumes it."""
+
+    name, lane = "pause queue", "operator"
+
+    def strike(self) -> None:
+        """Pause it for a while."""
+        queue = self.world.queue
+        self.world.ask(lambda connection: queue_control.pause(connection, queue, "chaos"))
+        try:
+            self._hold()
+        finally:
+            self.world.ask(lambda connection: queue_control.resume(connection, queue))
+
+
 KINDS: tuple[type[Fault], ...] = (
     KillWeb,
     KillBeat,
@@ -227,4 +243,5 @@ KINDS: tuple[type[Fault], ...] = (
     FreezeBroker,
     RestartDatabase,
     DoubleMessages,
+    PauseQueue,  # new ones last: a seed draws the others as before
 )

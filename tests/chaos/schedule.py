@@ -22,6 +22,7 @@ RATES = {
     "freeze broker": 1.5,
     "restart database": 1.5,
     "deliver twice": 4,
+    "pause queue": 3,
 }
 
 

@@ -17,6 +17,7 @@ FAULTS = (
     "flush broker",
     "restart database",
     "deliver twice",
+    "pause queue",
 )
 
 
