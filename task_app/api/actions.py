@@ -5,14 +5,17 @@ from typing import Any
 
 from flask import Response
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from werkzeug.exceptions import Forbidden
 
 from ..jobs import actions
 from ..jobs.actions import STEP, Action, Outcome
 from ..jobs.filters import Filter
+from ..keys.roles import Role
 from ..web import cursor
+from ..web.access import may
+from ..web.lists import Cursor, FilterSchema, PossibleId
 from .blueprint import blueprint
 from .job import json_response
-from .schemas import Cursor, FilterSchema, PossibleId
 
 
 class ActionsSchema(Schema):
@@ -55,7 +58,7 @@ class OutcomesSchema(Schema):
 @blueprint.route("/task-actions", methods=["POST"])
 @blueprint.arguments(ActionsSchema)
 @blueprint.response(200, OutcomesSchema)
-@blueprint.problems(400, 413, 415, 422, 503)
+@blueprint.problems(400, 403, 413, 415, 422, 503)
 def act(body: dict[str, Any]) -> Response:
     """Cancel, retry, resolve or delete many jobs
 
@@ -63,6 +66,8 @@ def act(body: dict[str, Any]) -> Response:
     `next_cursor` says where the next call goes on. Jobs that come meanwhile are not concerned.
     """
     action = Action(body["action"])
+    if action is Action.DELETE and not may(Role.ADMIN):
+        raise Forbidden("Only an admin deletes jobs.")
     if "task_ids" in body:
         step = actions.on_jobs(action, body["task_ids"])
     else:

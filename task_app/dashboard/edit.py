@@ -53,7 +53,7 @@ def retry_edited(job_id: str) -> tuple[str, int] | Response:
         if texts is None:
             return _page(form, status)
         try:
-            service.retry(job_id, **texts)
+            service.retry(job_id, args=texts["args"], kwargs=texts["kwargs"], attempt=form.job.attempt)
         except IllegalMove as error:
             form.problem = f"Nothing has changed: {error}."
             return _page(form, 409)
