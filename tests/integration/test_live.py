@@ -90,7 +90,7 @@ def test_a_page_that_begins_knows_what_it_shows(app: Flask, client: FlaskClient,
         assert g.live_seen == stream_id
     with app.test_request_context("/jobs/7"):
         live.begin("job", job_id="a&b=c")
-        assert (g.live_url, g.live_seen) == ("/live/job?job_id=a%26b%3Dc", fingerprint({}))
+        assert (g.live_url, g.live_seen) == ("/live/job?job_id=a%26b%3Dc", fingerprint(None))
 
 
 def test_a_page_that_fetches_itself_takes_no_look(app: Flask) -> None:

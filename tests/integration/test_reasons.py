@@ -24,7 +24,7 @@ WATCH = Watch(
     interval=2 * SECOND, timeout=30 * SECOND, patience=10 * SECOND, lost_after=10 * SECOND, cancel_grace=5 * SECOND
 )
 #: Statements for one answer: it is asked for with every look at a job's page.
-DEAREST = 7
+DEAREST = 8
 
 
 @pytest.fixture
