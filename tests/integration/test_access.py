@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -367,5 +368,5 @@ def test_a_stream_ends_when_its_reader_is_no_longer_welcome(
             with app.app_context():
                 service.revoke("admin")
                 app.extensions["keys"].forget()
-        assert len(list(chunks)) < 50
+        assert len(list(islice(chunks, 50))) < 50
         response.close()

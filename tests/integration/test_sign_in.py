@@ -314,8 +314,10 @@ def test_a_page_of_an_error_needs_no_visitor(app: Flask, client: FlaskClient) ->
 
 
 def test_unknown_jobs_are_problems_of_the_api(app: Flask, client: FlaskClient) -> None:
-    response = client.get("/tasks/nope", headers={**HTML, **bearer(make_key(app))})
-    assert (response.status_code, response.mimetype) == (404, "application/problem+json")
+    headers = {**HTML, **bearer(make_key(app))}
+    for path in ("/tasks/nope", "/tasks/%C3%A4"):
+        response = client.get(path, headers=headers)
+        assert (response.status_code, response.mimetype) == (404, "application/problem+json")
 
 
 def test_an_absent_database_is_a_page(tmp_path: Path) -> None:
