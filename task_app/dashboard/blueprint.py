@@ -4,6 +4,7 @@ from flask import Blueprint, request
 from werkzeug.exceptions import BadRequest
 
 from ..web.access import guard
+from ..web.ids import refuse_impossible_ids
 from .csrf import refuse_foreign_forms
 
 #: Its files are under /assets, so that no page of the app can stand in their way.
@@ -12,6 +13,7 @@ blueprint = Blueprint(
 )
 guard(blueprint, open_to_all=("static", "sign_in"))
 blueprint.before_request(refuse_foreign_forms)
+blueprint.before_request(refuse_impossible_ids)
 
 
 @blueprint.before_request

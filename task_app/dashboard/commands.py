@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import celery
 
@@ -20,8 +21,8 @@ from ..mirror.public import UnknownTask, find_task
 from .forms.controls import as_text
 from .forms.job import OPTION_GROUPS, body_of
 
-#: Linux takes 128 KiB as one argument of a command; what is longer goes through standard input.
-LONGEST_ARGUMENT = 100_000
+#: Bytes of a body that still go into a command; Linux takes 128 KiB as one argument, and nobody reads so much.
+LONGEST_BODY = 50_000
 #: More of a command than this is not put before people's eyes; it can still be copied.
 SHOWN = 4_000
 
@@ -35,6 +36,8 @@ _OF_CLI = {
 }
 #: What the client's `submit` takes besides arguments of the task.
 _OPTIONS = {name for _, names in OPTION_GROUPS for name in names} | {"expires"}
+_KEY = '-H "Authorization: Bearer $TASK_APP_KEY"'
+_PICK = "import json, sys; job = json.load(sys.stdin); json.dump({{name: job[name] for name in {}}}, sys.stdout)"
 _CALL = ("task", "args", "kwargs")
 
 
@@ -58,7 +61,9 @@ class Command:
 
 
 def commands(body: Mapping[str, Any], base_url: str, *, needs_key: bool) -> list[Command]:
-    """Return the commands for the body of `POST /tasks`."""
+    """Return the commands for the body of `POST /tasks`; none if it is too long for them."""
+    if is_too_long(body):
+        return []
     found = [
         Command("command-curl", "curl", curl(body, base_url, needs_key=needs_key)),
         Command("command-flask", "flask jobs", flask_jobs(body)),
@@ -68,26 +73,36 @@ def commands(body: Mapping[str, Any], base_url: str, *, needs_key: bool) -> list
     return [command for command in found if command.text]
 
 
+def is_too_long(body: Mapping[str, Any]) -> bool:
+    """Say whether a body is too long for a command."""
+    return len(as_text(body).encode()) > LONGEST_BODY
+
+
 def curl(body: Mapping[str, Any], base_url: str, *, needs_key: bool = False) -> str:
     """Return the curl command that posts a body to `/tasks`."""
-    text = as_text(body)
-    lines = [f"curl -X POST {shlex.quote(f'{base_url}/tasks')}"]
-    if needs_key:
-        lines.append('  -H "Authorization: Bearer $TASK_APP_KEY"')
-    lines.append("  -H 'Content-Type: application/json'")
-    is_long = len(text.encode()) > LONGEST_ARGUMENT
-    lines.append("  --data-binary @- <<'JSON'" if is_long else f"  -d {shlex.quote(text)}")
-    command = " \\\n".join(lines)
-    return f"{command}\n{text}\nJSON" if is_long else command
+    return _post(base_url, f"-d {shlex.quote(as_text(body))}", needs_key=needs_key)
 
 
 def curl_for_job(job: JobView, base_url: str, *, needs_key: bool = False) -> str:
-    """Return the curl command that submits the same as this job again; it makes a new job."""
-    return curl(body_of(job), base_url, needs_key=needs_key)
+    """Return the curl command that submits the same as this job again; it makes a new job.
+
+    One whose arguments are too long for a command gets them from the service.
+    """
+    body = body_of(job)
+    if not is_too_long(body):
+        return curl(body, base_url, needs_key=needs_key)
+    url = shlex.quote(f"{base_url}/tasks/{quote(job.id, safe='')}")
+    lines = [f"curl -s {url}{f' {_KEY}' if needs_key else ''}", f"python3 -c {shlex.quote(_PICK.format(list(body)))}"]
+    return " |\n".join([*lines, _post(base_url, "--data-binary @-", needs_key=needs_key)])
+
+
+def _post(base_url: str, data: str, *, needs_key: bool) -> str:
+    lines = [f"curl -X POST {shlex.quote(f'{base_url}/tasks')}", "  -H 'Content-Type: application/json'", f"  {data}"]
+    return " \\\n".join([lines[0], *[f"  {_KEY}"] * needs_key, *lines[1:]])
 
 
 def flask_jobs(body: Mapping[str, Any]) -> str:
-    """Return the `flask jobs submit` command; empty if a command line can't hold it."""
+    """Return the `flask jobs submit` command."""
     words = ["flask", "jobs", "submit", body["task"]]
     kwargs = body.get("kwargs", {})
     pairs = _pairs(body["task"], kwargs)
@@ -102,8 +117,6 @@ def flask_jobs(body: Mapping[str, Any]) -> str:
             words += [option, as_text(body[name]) if not isinstance(body[name], str) else body[name]]
     words += [f"--tag={tag}" for tag in body.get("tags", ())]
     left_out = [name for name in body if name not in (*_CALL, *_OF_CLI, "tags")]
-    if max(len(word.encode()) for word in words) > LONGEST_ARGUMENT:
-        return ""
     comment = f"# without {', '.join(left_out)}, for which there are no options\n" if left_out else ""
     return comment + shlex.join(words)
 

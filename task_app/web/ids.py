@@ -15,7 +15,8 @@ def is_possible_id(job_id: str) -> bool:
 
 
 def refuse_impossible_ids() -> None:
-    """Answer 404 for an id in the path (`task_id`) that no job can have, before a database sees it."""
-    job_id = (request.view_args or {}).get("task_id")
+    """Answer 404 for an id in the path (`task_id`, `job_id`) that no job can have, before a database sees it."""
+    found = request.view_args or {}
+    job_id = found.get("task_id", found.get("job_id"))
     if job_id is not None and not is_possible_id(job_id):
         raise NotFound("There is no job with this id.")

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
 from task_app.api.job import JobSchema
-from task_app.dashboard.commands import LONGEST_ARGUMENT, commands, curl, curl_for_job, flask_jobs
+from task_app.dashboard.commands import commands, curl, curl_for_job, flask_jobs
 from task_app.jobs import service
 from task_app.jobs.view import JobView
 from task_app.tasks.examples import add
@@ -102,12 +102,18 @@ def test_curl_sends_what_the_page_shows(app: Flask, server: str, shell: str) -> 
             assert job[name] == value
 
 
-def test_curl_sends_also_what_no_command_line_can_hold(app: Flask, server: str) -> None:
-    text = "it's \\ $x 😀\n" * 20_000
-    command = curl({"task": "echo", "kwargs": {"text": text}}, server)
-    assert len(text) > LONGEST_ARGUMENT
-    job = json.loads(in_shell("sh", command.replace("curl ", "curl --silent --fail-with-body ", 1)))
-    assert job["kwargs"] == {"text": text}
+def test_arguments_that_are_too_long_come_from_the_service(app: Flask, client: FlaskClient, server: str) -> None:
+    body = {"task": "echo", "args": ["it's \\ $x 😀\n" * 20_000], "kwargs": {"a": ALL}, "tags": ["x"], "max_retries": 2}
+    first = client.post("/tasks", json=body).get_json()
+    with app.test_request_context():
+        assert commands(body, server, needs_key=False) == []
+        command = curl_for_job(service.get(first["task_id"]), server)
+        with_key = curl_for_job(service.get(first["task_id"]), server, needs_key=True)
+    assert len(command) < 1000 and with_key.count("Bearer $TASK_APP_KEY") == 2
+    again = json.loads(in_shell("sh", f"{command} --silent --fail-with-body"))
+    assert again["task_id"] != first["task_id"]
+    for name, value in body.items():
+        assert again[name] == value
 
 
 def test_curl_brings_the_key_of_who_runs_it(app: Flask, server: str) -> None:

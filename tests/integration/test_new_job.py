@@ -389,6 +389,13 @@ def test_what_cannot_be_retried_says_why(client: FlaskClient, connection: Connec
         assert client.get(f"/jobs/{job_id}/edit", headers=HTML).status_code == 404
 
 
+def test_an_id_that_no_job_can_have_reaches_no_database(every_database: Flask) -> None:
+    client = every_database.test_client()
+    for job_id in ("%00", "a%00b", "%ED%A0%80", "x" * 200):
+        for path in ("edit", ""):
+            assert client.get(f"/jobs/{job_id}/{path}".rstrip("/"), headers=HTML).status_code == 404
+
+
 def test_a_large_argument_is_kept_unseen(app: Flask, client: FlaskClient, connection: Connection) -> None:
     def echo(text: str, times: int = 1) -> None: ...
 
@@ -426,8 +433,10 @@ def test_long_commands_are_shown_in_part(app: Flask, client: FlaskClient) -> Non
 
     add_task(app, echo, name="echo")
     values = form_of(client, "/new/echo")
+    values["arg-text"] = "x" * 10_000
+    page = client.post("/new-command/echo", data=values, headers=HTML).text
+    assert HtmlForm(page).texts["command-flask"] == f"flask jobs submit echo text={values['arg-text']}"
+    assert page.count("Only the beginning is shown") == page.count(" hidden>") > 2
     values["arg-text"] = "x" * 200_000
-    page = client.post("/new-command/echo", data=values, headers=HTML)
-    texts = HtmlForm(page.text).texts
-    assert texts["command-curl"].endswith('"}}\nJSON')
-    assert "command-flask" not in texts  # no command line can hold it
+    page = client.post("/new-command/echo", data=values, headers=HTML).text
+    assert "too long for a command" in page and len(page) < 1000
