@@ -97,7 +97,7 @@ def job(job_id: str) -> str:
         result=words.pretty(found.result),
         args=words.pretty(found.args),
         kwargs=words.pretty(found.kwargs),
-        timeline=drawing.lanes(boxes, now=now),
+        timeline=drawing.lanes(boxes, now=now, name="timeline-lanes"),
         attempts=[_attempt(entry, now) for entry in reversed(found.history)],
         family=family(relatives),
         earlier=earlier_runs(found, now),
@@ -176,6 +176,7 @@ def _progress(found: JobView, now: datetime) -> Markup | None:
         message=_text(found.progress["message"]),
         elapsed=(now - found.started_at).total_seconds() if runs and found.started_at else None,
         label=f"Progress of {found.task}",
+        name="progress-bar",
     )
 
 

@@ -42,7 +42,7 @@ def family(found: Family) -> Markup | None:
             return jobs_url(parent=parents.pop(), **wanted)
         return None
 
-    drawn = drawing.family_graph(nodes, edges, found.job_id, _link, link_many=list_of)
+    drawn = drawing.family_graph(nodes, edges, found.job_id, _link, link_many=list_of, name="family-graph")
     more = Markup('<p class="muted">There are more; the nearest {} are shown.</p>').format(len(nodes))
     return drawn + more if found.is_cut else drawn
 

@@ -160,9 +160,9 @@ class Stack:
             pids = select(Worker.pid).where(Worker.name == node, Worker.stopped_at.is_(None))
             return process.pid in connection.execute(pids).scalars().all()
 
-    def start_web(self, entry: str = "task_app.wsgi:app", **more: str) -> str:
-        """Start the web server and wait until it answers; returns its address."""
-        port = free_port()
+    def start_web(self, entry: str = "task_app.wsgi:app", port: int = 0, **more: str) -> str:
+        """Start the web server, on a free port if none is given, and wait until it answers; returns its address."""
+        port = port or free_port()
         self.start("gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "16", entry, **more)
         until(lambda: answers(port), "the web server")
         return f"http://127.0.0.1:{port}"

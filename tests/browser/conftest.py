@@ -3,18 +3,29 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from ..acceptance.stack import Stack, running
 
+HERE = Path(__file__).parent
 #: The names under which chromium is installed; CHROMIUM wins.
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 #: Milliseconds; generous, because only a failing test waits this long.
 PATIENCE = 30_000
 #: What a browser says of every answer that is no success. Tests look at answers themselves.
 EXPECTED = "Failed to load resource: "
+
+expect.set_options(timeout=PATIENCE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module together when tests run in several processes: each would start a service anew."""
+    for item in items:
+        if item.path.parent == HERE:
+            item.add_marker(pytest.mark.xdist_group(f"browser-{item.path.stem}"))
 
 
 def chromium() -> str | None:
@@ -55,15 +66,24 @@ def page(browser: Browser) -> Iterator[Page]:
     assert complaints == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def plain(browser: Browser) -> Iterator[Page]:
+    """A page in a browser that runs no scripts."""
+    context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(PATIENCE)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A service on embedded parts with one worker, for the tests of a module."""
+    """A service on embedded parts with one worker, for all tests here that bring none of their own."""
     with running(tmp_path_factory.mktemp("site"), "sqlite", "embedded") as stack:
         stack.start_worker()
         yield stack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def site(stack: Stack) -> str:
     """The address of its pages."""
     return stack.start_web()

@@ -19,6 +19,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
+def site(stack: Stack) -> str:
+    return stack.start_web()
+
+
+@pytest.fixture(scope="module")
 def keys(stack: Stack) -> dict[Role, str]:
     with stack.app.app_context():
         return {role: service.create(f"the {role}", role)[1] for role in Role}
