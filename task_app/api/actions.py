@@ -63,7 +63,7 @@ def act(body: dict[str, Any]) -> Response:
     """Cancel, retry, resolve or delete many jobs
 
     Those named, up to 200, or all that a filter wants: then one call handles up to 200 of them, the newest first, and
-    `next_cursor` says where the next call goes on. Jobs that come meanwhile are not concerned.
+    `next_cursor` says where the next call goes on. Jobs that come meanwhile are not concerned. Deleting takes an admin.
     """
     action = Action(body["action"])
     if action is Action.DELETE and not may(Role.ADMIN):

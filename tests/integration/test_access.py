@@ -90,6 +90,18 @@ def test_every_route_asks_for_its_role(closed: Flask) -> None:
     assert seen == set(Role)
 
 
+def test_only_an_admin_deletes_many_jobs(closed: Flask) -> None:
+    client = closed.test_client()
+
+    def answer(action: str, role: Role) -> int:
+        body = {"action": action, "filter": {"status": "FAILURE"}}
+        return client.post("/task-actions", json=body, headers=headers[role]).status_code
+
+    headers = {role: bearer(make_key(closed, role)) for role in Role}
+    assert [answer("delete", role) for role in sorted(Role)] == [403, 403, 200]
+    assert [answer("retry", role) for role in sorted(Role)] == [403, 200, 200]
+
+
 def test_every_blueprint_is_guarded(closed: Flask) -> None:
     assert {rule.endpoint.partition(".")[0] for rule in closed.url_map.iter_rules()} <= set(closed.blueprints)
     assert all(closed.before_request_funcs.get(name) for name in closed.blueprints)
