@@ -2,7 +2,9 @@
 
 from flask import Flask
 
-from . import broker, jobs, keys, maintenance, queues, users, workers
+from . import broker, jobs, keys, maintenance, many, queues, showing, users, workers
+
+__all__ = ["init_app", "many", "showing"]  # these two add commands to the group of jobs
 
 
 def init_app(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""`flask jobs`: submit, follow and steer jobs."""
+"""`flask jobs`: submit and list jobs. The other commands of the group are in `showing` and `many`."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -95,7 +95,7 @@ def submit(
             )
         )
     if wait:
-        _end_with(follow(job, timeout), wants_json)
+        end_with(follow(job, timeout), wants_json)
     elif wants_json:
         print_json(document(job, utcnow()))
     else:
@@ -113,60 +113,15 @@ def show_list(limit: int, wants_json: bool, **wanted: Any) -> None:
         now = utcnow()
         print_json([document(job, now) for job in jobs])
     else:
-        print_table(COLUMNS, [_row(job) for job in jobs])
-
-
-@group.command()
-@click.argument("job_id")
-def show(job_id: str) -> None:
-    """Show everything about a job, as JSON."""
-    with clear_errors():
-        print_json(document(service.get(job_id), utcnow()))
-
-
-@group.command()
-@click.argument("job_id")
-@timeout_option
-@as_json_option
-def watch(job_id: str, timeout: float | None, wants_json: bool) -> None:
-    """Follow a job to its end; print its result. Exit codes are those of submit --wait."""
-    with clear_errors():
-        job = service.get(job_id)
-    _end_with(follow(job, timeout), wants_json)
-
-
-@group.command()
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
-def cancel(job_ids: tuple[str, ...]) -> None:
-    """Cancel jobs; says of each what became of it."""
-    _each(job_ids, lambda job_id: _cancelled(service.cancel(job_id)))
-
-
-@group.command()
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
-@click.option("--kwargs", "kwargs_json", help="Other arguments by name, as a JSON object.")
-@click.option("--args", "args_json", help="Other positional arguments, as a JSON array.")
-def retry(job_ids: tuple[str, ...], args_json: str | None, kwargs_json: str | None) -> None:
-    """Run ended jobs again, with the same or with other arguments."""
-
-    def again(job_id: str) -> str:
-        job = service.get(job_id)
-        if args_json is None and kwargs_json is None:
-            return f"attempt {service.retry(job_id).attempt} waits"
-        args = job.args if args_json is None else _json(args_json, list, "--args")
-        kwargs = job.kwargs if kwargs_json is None else _json(kwargs_json, dict, "--kwargs")
-        args, kwargs = arguments.bind(find_task(job.task), args, kwargs)
-        return f"attempt {service.retry(job_id, args=as_json(args), kwargs=as_json(kwargs)).attempt} waits"
-
-    _each(job_ids, again)
+        print_table(COLUMNS, [row_of(job) for job in jobs])
 
 
 def _arguments(task: str, values: tuple[str, ...], args_json: str | None, kwargs_json: str | None) -> tuple[str, str]:
     if values and kwargs_json is not None:
         raise click.UsageError("Give the arguments as NAME=VALUE or with --kwargs, not both.")
-    args = [] if args_json is None else _json(args_json, list, "--args")
+    args = [] if args_json is None else read_json(args_json, list, "--args")
     if kwargs_json is not None:
-        bound = arguments.bind(find_task(task), args, _json(kwargs_json, dict, "--kwargs"))
+        bound = arguments.bind(find_task(task), args, read_json(kwargs_json, dict, "--kwargs"))
     else:
         bound = arguments.bind(find_task(task), args, _pairs(values), coerce=True)
     return as_json(bound[0]), as_json(bound[1])
@@ -183,7 +138,8 @@ def _pairs(values: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _json(text: str, kind: type, option: str) -> Any:
+def read_json(text: str, kind: type, option: str) -> Any:
+    """Read the JSON of an option."""
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -193,7 +149,8 @@ def _json(text: str, kind: type, option: str) -> Any:
     return value
 
 
-def _row(job: JobView) -> tuple[str, ...]:
+def row_of(job: JobView) -> tuple[str, ...]:
+    """Return the cells of a job in a list."""
     percent, running = job.progress["percent"], not is_waiting(job.state)
     return (
         job.id,
@@ -208,7 +165,7 @@ def _row(job: JobView) -> tuple[str, ...]:
     )
 
 
-def _end_with(job: JobView, wants_json: bool) -> None:
+def end_with(job: JobView, wants_json: bool) -> None:
     """Print the result, or why there is none, and end with the exit code of the outcome."""
     if wants_json:
         print_json(document(job, utcnow()))
@@ -222,21 +179,3 @@ def _end_with(job: JobView, wants_json: bool) -> None:
         click.echo(f"{job.id} is {job.state}" + (f", waiting for {reason}" if reason else ""), err=True)
     codes = {State.SUCCESS: 0, State.FAILURE: FAILED, State.REVOKED: REVOKED}
     raise SystemExit(codes.get(State(job.state), STILL_RUNNING) if is_final(job.state) else STILL_RUNNING)
-
-
-def _cancelled(job: JobView) -> str:
-    return "revoked" if job.state == State.REVOKED else "told to end"
-
-
-def _each(job_ids: Iterable[str], do: Any) -> None:
-    """Do it to each, say what became of each, and end with 1 if one could not be done."""
-    failed = False
-    for job_id in job_ids:
-        try:
-            with clear_errors():
-                click.echo(f"{job_id}\t{do(job_id)}")
-        except click.ClickException as error:
-            failed = True
-            click.echo(f"{job_id}\t{error.message}", err=True)
-    if failed:
-        raise SystemExit(1)

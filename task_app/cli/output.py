@@ -37,13 +37,18 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for row in rows:
             click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
         return
+    Console(highlight=False).print(table_of(columns, rows))
+
+
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table for people."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         # Ids are copied: they are never cut off.
         table.add_column(column, no_wrap=True, min_width=ID_LENGTH if column == "id" else None)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    Console(highlight=False).print(table)
+    return table
 
 
 def ago(moment: datetime | None) -> str:

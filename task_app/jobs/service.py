@@ -477,6 +477,21 @@ def delete(job_id: str) -> None:
     raise IllegalMove(job_id, "delete", found["state"])
 
 
+def prunable(states: Sequence[str], ended_before: datetime) -> lists.Count:
+    """Count the jobs that `prune` would delete."""
+    limit = lists.COUNT_LIMIT
+    with runtime().engine.connect() as connection:
+        found = [len(queries.prunable(connection, state, ended_before, limit=limit)) for state in states]
+    return lists.Count(sum(found), limit in found)
+
+
+def prune(state: str, ended_before: datetime, limit: int) -> int:
+    """Delete up to `limit` jobs that ended in this state before a moment, oldest first; return how many were."""
+    with runtime().engine.connect() as connection:
+        old = queries.prunable(connection, state, ended_before, limit=limit)
+        return transitions.delete_many_ended(connection, old) if old else 0
+
+
 def requeue(
     job_id: str,
     attempt: int,

@@ -149,3 +149,145 @@ def test_queues_are_paused_and_resumed(app: Flask) -> None:
 def test_workers_are_listed(app: Flask) -> None:
     assert run(app, "workers", "list").stdout == ""
     assert json.loads(run(app, "workers", "list", "--json").stdout) == []
+
+
+# -- many jobs ---------------------------------------------------------------------------------------------------
+
+
+def states(app: Flask, job_ids: list[str]) -> list[str]:
+    with app.app_context():
+        return [service.get(job_id).state for job_id in job_ids]
+
+
+def failed(app: Flask) -> str:
+    job_id = submitted(app)
+    end(app, job_id, State.FAILURE)
+    return job_id
+
+
+def test_all_that_match_are_cancelled_after_asking(app: Flask) -> None:
+    jobs = [submitted(app) for _ in range(3)]
+    ended = failed(app)
+    done = app.test_cli_runner().invoke(args=["jobs", "cancel", "--status", "waiting"], input="n\n")
+    assert done.exit_code == 1 and "Cancel 3 jobs?" in done.stderr
+    assert run(app, "jobs", "cancel", "--status", "waiting").exit_code == 1, "nobody there to answer"
+    assert states(app, jobs) == ["PENDING"] * 3
+    done = run(app, "jobs", "cancel", "--status", "waiting", "--task", "add", "--yes")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines() == [f"{job_id}\trevoked" for job_id in reversed(jobs)]
+    assert "3 changed" in done.stderr
+    assert states(app, [*jobs, ended]) == ["REVOKED"] * 3 + ["FAILURE"]
+    none = run(app, "jobs", "cancel", "--status", "waiting", "--yes")
+    assert (none.exit_code, none.stdout) == (0, "") and "No job matches" in none.stderr
+
+
+def test_failures_are_retried_and_resolved_by_filter(app: Flask) -> None:
+    first, second = failed(app), failed(app)
+    other = submitted(app)
+    assert run(app, "jobs", "resolve", first).stdout == f"{first}\tresolved\n"
+    assert "resolved already" in run(app, "jobs", "resolve", first).stdout
+    again = run(app, "jobs", "retry", "--error", "ValueError", "--unresolved", "--yes")
+    assert again.stdout == f"{second}\tattempt 2 waits\n"
+    assert run(app, "jobs", "resolve", "--undo", "--error", "ValueError", "--yes").stdout == f"{first}\topen again\n"
+    done = run(app, "jobs", "resolve", "--task", "add", "--yes")
+    assert (done.exit_code, done.stdout) == (0, f"{first}\tresolved\n"), "failures alone"
+    refused = run(app, "jobs", "resolve", other)
+    assert refused.exit_code == 1 and "can't resolve" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "jobs cancel",
+        "jobs retry --yes",
+        "jobs cancel some-id --task add",
+        "jobs retry --task add --kwargs {}",
+        "jobs resolve",
+        "jobs prune",
+        "jobs prune --older-than soon",
+        "jobs prune --older-than 1d --status PENDING",
+        "jobs list --argument user_id",
+        "jobs list --created-after yesterday",
+        "jobs list --id ü",
+        "jobs watch some-id --task add",
+    ],
+)
+def test_what_names_no_jobs_or_too_many_is_wrong_usage(app: Flask, command: str) -> None:
+    waits = submitted(app)
+    done = run(app, *command.split())
+    assert done.exit_code == 2, done.output
+    assert states(app, [waits]) == ["PENDING"]
+
+
+def test_old_jobs_are_pruned_when_asked_for(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("task_app.cli.many.BATCH", 2)
+    old = [failed(app) for _ in range(5)]
+    kept = submitted(app)
+    end(app, kept, State.SUCCESS)
+    prune = ["jobs", "prune", "--status", "FAILURE"]
+    assert run(app, *prune, "--older-than", "1h", "--yes").stdout == "No job is that old.\n"
+    assert run(app, *prune, "--older-than", "0s", "--dry-run").stdout == "5 jobs would be deleted\n"
+    assert run(app, *prune, "--older-than", "0s").exit_code == 1, "nobody there to answer"
+    assert len(run(app, "jobs", "list").stdout.splitlines()) == 6
+    done = run(app, *prune, "--older-than", "0s", "--yes")
+    assert (done.exit_code, done.stdout) == (0, "deleted 5 jobs\n")
+    assert [line.split("\t")[0] for line in run(app, "jobs", "list").stdout.splitlines()] == [kept]
+    assert old
+
+
+def test_lists_take_the_filters_of_the_api(app: Flask) -> None:
+    first, second = submitted(app), failed(app)
+    for options, found in (
+        ("--status waiting", [first]),
+        ("--error ValueError --unresolved", [second]),
+        (f"--id {first[:-1]}", [first]),
+        ("--argument a=1 --status finished", [second]),
+        ("--argument a=2", []),
+        ("--created-after 1h", [second, first]),
+        ("--created-before 1h", []),
+        ("--created-before 2100-01-01", [second, first]),
+    ):
+        listed = run(app, "jobs", "list", *options.split()).stdout.splitlines()
+        assert [line.split("\t")[0] for line in listed] == found, options
+
+
+# -- watching and showing ----------------------------------------------------------------------------------------
+
+
+def test_a_watched_list_says_each_change_once_into_a_pipe(app: Flask) -> None:
+    first = submitted(app)
+    timer = threading.Timer(0.5, end, (app, first, State.SUCCESS))
+    timer.start()
+    done = run(app, "jobs", "watch", "--task", "add", "--timeout", "2.2")
+    timer.join()
+    assert done.exit_code == 0, done.output
+    lines = [line.split("\t")[:3] for line in done.stdout.splitlines()]
+    assert lines == [[first, "add", "PENDING"], [first, "add", "SUCCESS"]]
+    shown = run(app, "jobs", "watch", "--json", "--timeout", "0")
+    assert [json.loads(line)["task_status"] for line in shown.stdout.splitlines()] == ["SUCCESS"]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let rich believe that somebody is looking."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_people_are_shown_what_they_want_to_know(app: Flask) -> None:
+    waits, ended = submitted(app), failed(app)
+    shown = run(app, "jobs", "show", waits).stdout
+    assert "Why it is not running" in shown and "kept safe in the table" in shown and '{"a": 1, "b": 2}' in shown
+    shown = run(app, "jobs", "show", ended).stdout
+    assert "ValueError: no such thing" in shown and "Why" not in shown
+    assert json.loads(run(app, "jobs", "show", ended, "--json").stdout)["task_status"] == "FAILURE"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_watched_list_is_a_table_for_people(app: Flask) -> None:
+    first = submitted(app)
+    done = run(app, "jobs", "watch", "--timeout", "0")
+    assert done.exit_code == 0, done.output
+    assert "waits for" in done.stdout and first in done.stdout and "\t" not in done.stdout
