@@ -154,7 +154,8 @@ BODIES: list[dict[str, Any]] = [
     {"task": "send_email", "kwargs": {"to": "a@example.com", "subject": "\"x=y\" 'z'", "body": "ü 😀"}},
     {"task": "echo", "args": [ALL], "kwargs": ALL},
     *({"task": "echo", "kwargs": {"text": text}} for text in NASTY),
-    {"task": "echo", "kwargs": {"number": 5, "text": "5", "list": [1], "none": None, "-dash": "x", "a=b": 1}},
+    *({"task": "echo", "kwargs": {"x": value}} for value in (5, "5", [1], ["1", "2"], [], None, True, {"a": 1})),
+    *({"task": "echo", "kwargs": {name: "x"}} for name in ("-dash", "--json", "a=b", "", "ü")),
 ]
 
 

@@ -254,6 +254,13 @@ def test_arguments_have_a_limit(app: Flask, client: FlaskClient) -> None:
     assert job["kwargs"] == {"text": fits}
 
 
+def test_text_that_no_database_keeps_is_refused(client: FlaskClient) -> None:
+    values = form_of(client, "/new/send_email")
+    for body in ("a\0b", "\0"):
+        response = send(client, "/new/send_email", values, to="a@example.com", subject="x", body=body)
+        assert messages(response) == {"arg-body": "Must not contain NUL characters or lone surrogates."}
+
+
 def test_a_form_needs_its_token(app: Flask, client: FlaskClient) -> None:
     app.config["WTF_CSRF_ENABLED"] = True
     values = form_of(client, "/new/add")
@@ -404,6 +411,9 @@ def test_a_large_argument_is_kept_unseen(app: Flask, client: FlaskClient, connec
     job_id = insert_job(connection, task="echo", args="[]", kwargs=json.dumps({"text": text}))
     start(connection, job_id)
     succeed(connection, job_id)
+    assert len(client.get(f"/new/echo?from={job_id}", headers=HTML).text) < 40_000
+    alike = job_of(client, client.post("/new/echo", data=form_of(client, f"/new/echo?from={job_id}"), headers=HTML))
+    assert alike["kwargs"] == {"text": text}
     page = client.get(f"/jobs/{job_id}/edit", headers=HTML).text
     assert len(page) < 30_000
     assert text in client.get(f"/jobs/{job_id}/edit?all=1", headers=HTML).text

@@ -14,8 +14,8 @@ from werkzeug.datastructures import MultiDict
 
 from task_app import dashboard
 from task_app.dashboard.forms.arguments import ArgumentsForm
-from task_app.dashboard.forms.controls import as_text
-from task_app.dashboard.forms.field import LARGE
+from task_app.dashboard.forms.controls import Exact, as_text
+from task_app.dashboard.forms.field import LARGE, FormField
 from task_app.jobs.view import JobView
 from task_app.mirror.arguments import ArgumentErrors, bind, revive
 
@@ -157,6 +157,9 @@ STRANGE: list[tuple[Any, Any]] = [
     (datetime, "1890-01-01T00:00:00+00:19:32"),
     (datetime | None, None),
     (date | None, None),
+    (date, "today"),
+    (date, "2030-1-31"),
+    (datetime, "tomorrow"),
     (Decimal, "1E+3"),
     (str | None, None),
     (str | None, ""),
@@ -186,6 +189,13 @@ def is_json(item: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def test_what_a_control_would_change_is_edited_as_json() -> None:
+    field = FormField.of("x", fields.String(required=True), {})
+    field.control = Exact()  # takes white space away
+    field.fill(" 1 ")
+    assert (field.is_json, field.typed[""], field.value()) == (True, '" 1 "', " 1 ")
 
 
 # -- what people type ---------------------------------------------------------------------------------------------

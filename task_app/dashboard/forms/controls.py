@@ -26,12 +26,24 @@ _LARGEST_NUMBER = 1e300  # browsers empty an input of numbers that are infinite 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4300}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _OFFSET = re.compile(r"[+-]\d\d:\d\d")
-_LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?")
+#: What browsers let stand in inputs of these types; anything else they drop without a word.
+_SHAPES = {
+    "number": re.compile(r"-?([0-9]+|[0-9]*\.[0-9]+)([eE][-+]?[0-9]+)?"),
+    "date": re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"),
+    "time": re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,3})?)?"),
+    "datetime-local": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,3})?)?"),
+}
 _OUTSIDE_STRINGS = re.compile(r'"(?:\\.|[^"\\])*"|(?P<constant>NaN|-?Infinity)')
 
 
 class Unreadable(Exception):
     """What was typed has no value. The text is for the person who typed it."""
+
+
+def fits(kind: str, text: str) -> bool:
+    """Say whether a browser lets this text stand in an input of this type."""
+    shape = _SHAPES.get(kind)
+    return shape is None or shape.fullmatch(text) is not None
 
 
 def as_text(value: Any, indent: int | None = None) -> str:
@@ -63,8 +75,10 @@ class Line(Control):
     """Text of one line: names, ids, dates."""
 
     def show(self, value: Any) -> dict[str, str] | None:
-        """Show strings without line breaks, which browsers take out."""
-        return {"": value} if isinstance(value, str) and "\n" not in value and "\r" not in value else None
+        """Show strings without line breaks, which browsers take out, and dates that are some: others they drop."""
+        if not isinstance(value, str) or "\n" in value or "\r" in value:
+            return None
+        return {"": value} if fits(self.attributes.get("type", "text"), value) else None
 
 
 class Text(Line):
@@ -186,7 +200,7 @@ class Moment(Control):
     def read(self, typed: Typed) -> Any:
         """Return the moment with its offset, or the text if it is none."""
         text = typed[""]
-        if not _LOCAL.fullmatch(text):
+        if not fits("datetime-local", text):
             return text
         text = text if text.count(":") > 1 else f"{text}:00"
         zone = typed.get("zone") or ("UTC" if self.takes_aware else NO_ZONE)

@@ -82,6 +82,13 @@ class FormField:
         default = "" if self.default is missing else default_in_words(self.default)
         return [word for word in (kind, "" if how in kind else how, self.limits, default) if word]
 
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of the input. What was typed and fits no number or date is shown as the text it is."""
+        kind = self.control.attributes.get("type", "text")
+        text = self.typed.get("", "")
+        return {**self.control.attributes, **({} if not text or controls.fits(kind, text) else {"type": "text"})}
+
     # -- what emptiness means --------------------------------------------------------------------------------------
 
     @property

@@ -106,10 +106,14 @@ def _moment_control(schema: fields.DateTime, described: Mapping[str, Any]) -> Co
     if described.get("format") != "date-time":
         return controls.Line(attributes={"type": "text"})
     if isinstance(schema, fields.NaiveDateTime):
-        return controls.Moment(takes_naive=True, takes_aware=schema.timezone is not None)
+        return _moment(takes_naive=True, takes_aware=schema.timezone is not None)
     if isinstance(schema, fields.AwareDateTime):
-        return controls.Moment(takes_naive=schema.default_timezone is not None)
-    return controls.Moment(takes_naive=True)
+        return _moment(takes_naive=schema.default_timezone is not None)
+    return _moment(takes_naive=True)
+
+
+def _moment(**takes: bool) -> Control:
+    return controls.Moment(attributes={"type": "datetime-local"}, **takes)
 
 
 def _number_attributes(schema: fields.Field[Any], described: Mapping[str, Any]) -> dict[str, Any]:

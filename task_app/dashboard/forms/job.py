@@ -29,9 +29,9 @@ OPTION_GROUPS = (
 _OF_EXPIRES = ("expires_in", "expires_at")
 _CONTROLS: Mapping[str, controls.Control] = {
     "queue": controls.Line(attributes={"type": "text", "list": "queues"}),
-    "eta": controls.Moment(),
+    "eta": controls.Moment(attributes={"type": "datetime-local"}),
     "expires_in": controls.Number(attributes={"type": "number", "min": 0, "step": "any"}),
-    "expires_at": controls.Moment(),
+    "expires_at": controls.Moment(attributes={"type": "datetime-local"}),
     "task_id": controls.Line(attributes={"type": "text", "class": "mono"}),
 }
 _KINDS = {
