@@ -8,6 +8,7 @@ const fields = JSON.parse(input.dataset.fields); // [{name, label, values: bool}
 let options = []; // [{text, note, pick}]
 let chosen = -1;
 let asked = 0;
+let suggestedFor = ""; // what was typed when the options were made
 
 /** Split "task:ad" into the field and what is typed of the value; null while the name is being typed. */
 function parts(text) {
@@ -19,6 +20,7 @@ function parts(text) {
 
 function show(found, hint = "") {
   options = found;
+  suggestedFor = input.value;
   chosen = found.length ? 0 : -1;
   list.replaceChildren(...found.map((option, index) => {
     const item = document.createElement("li");
@@ -107,7 +109,8 @@ input.addEventListener("keydown", (event) => {
     event.preventDefault();
     if (list.hidden) { suggest(); return; }
     if (options.length) choose((chosen + (event.key === "ArrowDown" ? 1 : options.length - 1)) % options.length);
-  } else if (event.key === "Enter" && !list.hidden && chosen >= 0) {
+  } else if (event.key === "Enter" && !list.hidden && chosen >= 0 && suggestedFor === input.value) {
+    // Options for something else are late: then the form sends what is typed.
     event.preventDefault();
     options[chosen].pick();
   } else if (event.key === "Escape" && !list.hidden) {

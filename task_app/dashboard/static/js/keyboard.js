@@ -1,4 +1,4 @@
-// The keyboard: / search, j k rows, Enter open, x select, n new job, g and a letter for pages, ? help.
+// The keyboard: / filter or search, j k rows, Enter open, x select, n new job, g and a letter for pages, ? help.
 
 const PLACES = { o: "", j: "jobs", f: "failures", q: "queues", w: "workers" };
 const home = new URL(document.querySelector(".brand").href);
@@ -27,7 +27,7 @@ function step(by) {
 const row = () => rows().find((one) => one.dataset.row === current);
 
 const KEYS = {
-  "/": () => document.querySelector("#filter, #search")?.focus(),
+  "/": () => (document.querySelector("#filter") ?? document.querySelector("#search"))?.focus(),
   "?": () => help.showModal(),
   j: () => step(1),
   k: () => step(-1),
