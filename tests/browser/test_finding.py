@@ -51,7 +51,8 @@ def suggestions(page: Page) -> Locator:
 
 
 def rows_of(page: Page) -> list[str]:
-    return page.locator("tr[data-row]").evaluate_all("rows => rows.map(row => row.dataset.row)")
+    found: list[str] = page.locator("tr[data-row]").evaluate_all("rows => rows.map(row => row.dataset.row)")
+    return found
 
 
 def test_a_filter_is_typed_and_the_way_back_is_exact(site: str, page: Page) -> None:
