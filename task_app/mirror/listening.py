@@ -87,10 +87,14 @@ class Listening:
             logger.info("gave back %d messages of paused queues", len(taken))
 
     def _waiting(self) -> Iterator[JobRequest]:
-        """Yield what has been taken and does not run, in the order in which it came."""
-        yield from (request for request in list(state.requests.values()) if request not in state.active_requests)
+        """Yield what has been taken and does not run, in the order in which it came.
+
+        Without requests of a task that brings a class of its own: they can't be given back.
+        """
+        taken = [request for request in list(state.requests.values()) if request not in state.active_requests]
         for bucket in self._buckets():
-            yield from (request for request, _ in list(bucket.contents))
+            taken += [request for request, _ in list(bucket.contents)]
+        yield from (request for request in taken if isinstance(request, JobRequest))
 
     def _buckets(self) -> list[Any]:
         """Return where messages of tasks with a rate limit wait."""

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine, delete, event, insert, update
 
-from task_app.jobs import groups, queries, reasons, transitions, workers
+from task_app.jobs import groups, queries, queue_control, reasons, transitions, workers
 from task_app.jobs.models import Job, PausedQueue, Worker
 from task_app.jobs.reasons import Cause, Explanation, on_broker
 from task_app.jobs.states import State, WaitReason
@@ -217,6 +217,8 @@ def test_a_paused_queue(connection: Connection) -> None:
     assert 'Queue "celery" has been paused since' in found.text and "by admin" in found.text
     later = datetime.now(UTC) + 60 * SECOND
     assert "has been paused since" in why(connection, insert_job(connection, due_at=later, dispatch_at=later)).text
+    queue_control.resume(connection, "celery")
+    assert why(connection, job_id).cause != Cause.PAUSED
 
 
 def test_busy_workers(connection: Connection) -> None:

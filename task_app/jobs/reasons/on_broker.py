@@ -26,8 +26,8 @@ def why_on_broker(look: Look) -> Explanation:
     if holder is not None:
         return _held(look, holder)
     if look.paused is not None:
-        facts: dict[str, Any] = {"paused_at": look.paused.at, "paused_by": look.paused.by}
-        return look.says(Cause.PAUSED, paused_since(look, look.paused), facts=facts)
+        pause = {"paused_at": look.paused.at, "paused_by": look.paused.by}
+        return look.says(Cause.PAUSED, paused_since(look, look.paused), facts=pause)
     if not look.listeners:
         return _unheard(look)
     alive = [worker for worker in look.listeners if worker.state == WorkerState.ALIVE]
