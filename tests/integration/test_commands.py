@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
 from task_app.api.job import JobSchema
-from task_app.dashboard.commands import commands, curl, curl_for_job, flask_jobs
+from task_app.dashboard.commands import commands, curl, curl_for_job, flask_jobs, python_client
 from task_app.jobs import service
 from task_app.jobs.view import JobView
 from task_app.tasks.examples import add
@@ -206,6 +206,28 @@ def test_python_lines_submit_what_the_page_shows(app: Flask, body: dict[str, Any
 def test_a_task_that_cannot_be_imported_has_no_python_line(app: Flask) -> None:
     with app.app_context():
         assert "Python" not in [each.name for each in commands({"task": "echo"}, "http://localhost", needs_key=False)]
+
+
+CLIENT_BODIES: list[dict[str, Any]] = [
+    {"task": "echo", "args": [1, ALL], "kwargs": {"a": ALL}, "tags": ["it's"], "eta": "2100-01-01T00:00:00Z"},
+    {"task": "echo", "kwargs": {"queue": "an argument", "from": 1, "a b": 2}, "queue": "q", "priority": 9},
+    {"task": "echo", "kwargs": {}, "expires": 60, "time_limit": 1.5, "max_retries": 0},
+]
+
+
+@pytest.mark.parametrize("needs_key", [False, True])
+@pytest.mark.parametrize("body", CLIENT_BODIES)
+def test_lines_for_another_program_submit_what_the_page_shows(
+    app: Flask, server: str, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any], needs_key: bool
+) -> None:
+    monkeypatch.setenv("TASK_APP_KEY", "nobody asks for it here")
+    app.config["AUTH"] = "off"
+    with app.app_context():
+        text = python_client(body, server, needs_key=needs_key)
+    names: dict[str, Any] = {}
+    exec(text, names)
+    names["client"].close()
+    check(made(app, names["job"].id if "job" in names else names["job_id"]), body)
 
 
 def check(job: JobView, body: dict[str, Any]) -> None:
