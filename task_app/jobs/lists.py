@@ -7,23 +7,26 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case, func, or_, select, true, union_all
 
 from .filters import COLUMNS, RUNNING, SEVERAL, Argument, Columns, Filter, meets
 from .models import Job, JobTag
-from .queries import Place, queues_with_published
+from .queries import Place, get_many, queues_with_published
 from .states import FINAL, WAITING, State
 from .view import VIEW_COLUMNS, JobView
 
 _c = Job.__table__.c
 _tag = JobTag.__table__.c
-#: What a page shows, and what conditions are about.
-_VIEW = [*(_c[name] for name in VIEW_COLUMNS.values()), _c.error_type]
+_VIEW = [_c[name] for name in VIEW_COLUMNS.values()]
+_PLACE = [_c.created_at, _c.id]
+#: What conditions are about. Databases copy what they sort or look through: the long texts are read afterwards, for the
+#: jobs that are shown.
+_LIGHT = [*_PLACE, *(_c[name] for name in ("resolved_at", "finished_at", *COLUMNS.values()))]
 
 #: How many jobs that meet one condition are looked at for those that meet the others as well.
 REACH = 1_000
 #: How many of them are read at once where Python must look at their arguments.
-ARGUMENTS_AT_ONCE = 100
+ARGUMENTS_AT_ONCE = 500
 #: A count that gets here stops: that many or more.
 COUNT_LIMIT = 10_000
 #: A limit that limits nothing, but keeps databases from reading another index instead of the one that is meant.
@@ -63,22 +66,35 @@ def page(connection: Connection, wanted: Filter, *, limit: int, after: Place | N
     at most: conditions that seldom meet would else read everything.
     """
     beginning, others = _begin(connection, wanted)
-    if not others:
+    if not others and beginning.is_in_order:
         rows = connection.execute(beginning.newest(_VIEW, limit + 1, after)).mappings().all()
         jobs = [JobView.from_row(row) for row in rows[:limit]]
-        return Page(jobs, _place(jobs[-1]) if len(rows) > limit else None)
+        return Page(jobs, (jobs[-1].created_at, jobs[-1].id) if len(rows) > limit else None)
+    if not others:
+        places = _places(connection, beginning.newest(_PLACE, limit + 1, after))
+        return Page(_read(connection, places[:limit]), places[limit - 1] if len(places) > limit else None)
     # The end first: jobs that come and go between two statements must not move it, or some would be shown twice and
     # others never.
-    light = beginning.newest([_c.created_at, _c.id], REACH, after).subquery()
-    last = _newest_first(select(light.c.created_at, light.c.id), light.c).offset(REACH - 1).limit(1)
-    found = connection.execute(last).one_or_none()
-    end = None if found is None else (found[0], found[1])
-    # A limit makes every database begin with the first condition.
-    near = beginning.newest(_VIEW, REACH * 10, after, end).subquery()
-    jobs = _meeting(connection, near, others, limit)
-    if len(jobs) == limit:
-        return Page(jobs, _place(jobs[-1]))
-    return Page(jobs, end)
+    end = _end(connection, beginning, REACH, after)
+    places = _meeting(connection, beginning, others, limit, after, end)
+    return Page(_read(connection, places), places[-1] if len(places) == limit else end)
+
+
+def _places(connection: Connection, statement: Select[Any]) -> list[Place]:
+    return [(created_at, job_id) for created_at, job_id in connection.execute(statement)]
+
+
+def _read(connection: Connection, places: Sequence[Place]) -> list[JobView]:
+    """Read the jobs at these places, but for those that were deleted meanwhile."""
+    jobs = get_many(connection, [job_id for _, job_id in places])
+    return [jobs[job_id] for _, job_id in places if job_id in jobs]
+
+
+def _end(connection: Connection, beginning: "_Beginning", reach: int, after: Place | None) -> Place | None:
+    """Return the last place of a look at so many jobs; None when there are fewer."""
+    near = beginning.newest(_PLACE, reach, after).subquery()
+    places = _places(connection, _newest_first(select(near), near.c).offset(reach - 1).limit(1))
+    return places[0] if places else None
 
 
 def versions(
@@ -100,6 +116,11 @@ class _Beginning:
     name: str | None = None  # None: all jobs
     values: Sequence[str] = ()
 
+    @property
+    def is_in_order(self) -> bool:
+        """Say whether its index gives the order, so that no more is read than is asked for."""
+        return self.name not in ("parent", "group", "id")
+
     def newest(
         self, columns: Sequence[Any], limit: int, after: Place | None = None, end: Place | None = None
     ) -> Select[Any]:
@@ -111,8 +132,7 @@ class _Beginning:
         found = select(*columns).where(*_between(self.wanted, _c.created_at, _c.id, after, end))
         if self.name is None:
             return _newest_first(found, _c).limit(limit)
-        if self.name in ("parent", "group", "id"):
-            # Their indexes don't give the order: what they find is sorted.
+        if not self.is_in_order:
             column = _c.id if self.name == "id" else _c[COLUMNS[self.name]]
             family = found.where(column.in_(self.values)).limit(ALL).subquery()
             return _newest_first(select(family), family.c).limit(limit)
@@ -183,28 +203,47 @@ def _ids_beginning(connection: Connection, prefix: str) -> list[str] | None:
 
 
 def _meeting(
-    connection: Connection, near: FromClause, conditions: Sequence[tuple[str, Any]], limit: int
-) -> list[JobView]:
-    """Return the first `limit` of these jobs that meet all conditions."""
-    meeting = [part for name, value in conditions for part in meets(near.c, name, value)]
-    statement = _newest_first(select(near).where(*meeting), near.c)
+    connection: Connection,
+    beginning: _Beginning,
+    conditions: Sequence[tuple[str, Any]],
+    limit: int,
+    after: Place | None,
+    end: Place | None,
+) -> list[Place]:
+    """Return the first `limit` jobs between two places that meet all conditions."""
     argument = next((Argument.parse(value) for name, value in conditions if name == "argument"), None)
-    if argument is None:
-        return [JobView.from_row(row) for row in connection.execute(statement.limit(limit)).mappings()]
-    found: list[JobView] = []
-    rest = statement
+    if argument is not None:
+        return _having(connection, argument, beginning, conditions, limit, after, end)
+    # A limit makes every database begin with the first condition.
+    near = beginning.newest(_LIGHT, REACH * 10, after, end).subquery()
+    meeting = select(near.c.created_at, near.c.id).where(_all(near.c, conditions))
+    return _places(connection, _newest_first(meeting, near.c).limit(limit))
+
+
+def _having(
+    connection: Connection,
+    argument: Argument,
+    beginning: _Beginning,
+    conditions: Sequence[tuple[str, Any]],
+    limit: int,
+    after: Place | None,
+    end: Place | None,
+) -> list[Place]:
+    """Do the same where one condition is about an argument, some jobs at a time."""
+    found: list[Place] = []
     while True:
-        rows = [JobView.from_row(row) for row in connection.execute(rest.limit(ARGUMENTS_AT_ONCE)).mappings()]
-        found += [
-            job for job in rows if argument.is_in(job.args_json if argument.path[0] == "args" else job.kwargs_json)
-        ]
+        near = beginning.newest([*_LIGHT, _c[argument.path[0]]], ARGUMENTS_AT_ONCE, after, end).subquery()
+        stored = case((_all(near.c, conditions), near.c[argument.path[0]]))
+        statement = select(near.c.created_at, near.c.id, stored.label("stored"))
+        rows = connection.execute(_newest_first(statement, near.c)).all()
+        found += [(row.created_at, row.id) for row in rows if row.stored is not None and argument.is_in(row.stored)]
         if len(found) >= limit or len(rows) < ARGUMENTS_AT_ONCE:
             return found[:limit]
-        rest = statement.where(*_between(Filter(), near.c.created_at, near.c.id, _place(rows[-1]), None))
+        after = (rows[-1].created_at, rows[-1].id)
 
 
-def _place(job: JobView) -> Place:
-    return job.created_at, job.id
+def _all(columns: Columns, conditions: Sequence[tuple[str, Any]]) -> ColumnElement[bool]:
+    return and_(true(), *(part for name, value in conditions for part in meets(columns, name, value)))
 
 
 class Count(NamedTuple):
@@ -225,20 +264,17 @@ def count(connection: Connection, wanted: Filter, limit: int = COUNT_LIMIT) -> C
     """
     beginning, others = _begin(connection, wanted)
     if not others:
-        near = beginning.newest([_c.created_at, _c.id], limit).subquery()
+        near = beginning.newest(_PLACE, limit).subquery()
         number: int = connection.execute(select(func.count()).select_from(near)).scalar_one()
         return Count(number, number >= limit)
     if any(name == "argument" for name, _ in others):
-        limit = min(limit, REACH)
-        near = beginning.newest(_VIEW, limit).subquery()
-        found = len(_meeting(connection, near, others, limit))
-        return Count(found, connection.execute(select(func.count()).select_from(near)).scalar_one() >= limit)
+        end = _end(connection, beginning, min(limit, REACH), None)
+        return Count(len(_meeting(connection, beginning, others, limit, None, end)), end is not None)
     limit = min(limit, COUNT_REACH)
-    columns = [_c[name] for name in ("created_at", "id", "resolved_at", "finished_at", *COLUMNS.values())]
-    near = beginning.newest(columns, limit).subquery()
-    meeting = and_(*(part for name, value in others for part in meets(near.c, name, value)))
-    found, looked_at = connection.execute(select(func.count(case((meeting, 1))), func.count()).select_from(near)).one()
-    return Count(found, looked_at >= limit)
+    near = beginning.newest(_LIGHT, limit).subquery()
+    meeting = func.count(case((_all(near.c, others), 1)))
+    number, looked_at = connection.execute(select(meeting, func.count()).select_from(near)).one()
+    return Count(number, looked_at >= limit)
 
 
 #: What can be completed: filter → the column whose values are offered.
@@ -257,7 +293,8 @@ PROBES = 500
 def names(connection: Connection, field: str, prefix: str = "", limit: int = 50) -> list[str]:
     """Return the values of a filter that jobs have, those that begin with `prefix`, in order; one index probe each."""
     column = NAMED[field]
-    statement = select(func.min(column)).where(column.is_not(None))
+    # Not min(): MariaDB reads all there is for it.
+    statement = select(column).where(column.is_not(None)).order_by(column).limit(1)
     if prefix:
         statement = statement.where(column <= prefix + "\U0010ffff")
     found: list[str] = []
