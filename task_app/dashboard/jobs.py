@@ -75,7 +75,7 @@ def jobs() -> str | BaseResponse:
         chips=_chips(),
         fields=[{"name": name, "label": label, "values": listed} for name, label, listed in FIELDS],
         filter_errors=asked.errors,
-        matching=service.count(wanted).number if is_filtered else None,
+        matching=service.count(wanted) if is_filtered else None,
         count_limit=COUNT_LIMIT,
         next_url=here_with(cursor=cursor.encode(found.next)) if found.next else None,
         first_url=here_with(cursor=None),
