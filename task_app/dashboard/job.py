@@ -1,5 +1,6 @@
 """The page of one job: what became of it, why it waits, and what can be done."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ from ..web.access import may
 from . import drawing, words
 from .blueprint import blueprint
 from .commands import curl_for_job
-from .links import jobs_url
+from .links import here_with, jobs_url
 from .live import begin
 from .new import needs_key
 from .relatives import earlier_runs, family
@@ -60,6 +61,10 @@ CALM = {
 }
 
 
+#: Characters of arguments or of a result that are shown at once: a page is live, and is fetched at each change.
+LONG = 20_000
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a job is not running, for the box at the top of its page."""
@@ -94,15 +99,31 @@ def job(job_id: str) -> str:
         actions=_actions(found),
         reason=_reason(found),
         progress=_progress(found, now),
-        result=words.pretty(found.result),
-        args=words.pretty(found.args),
-        kwargs=words.pretty(found.kwargs),
+        result=_shown(found.result_json),
+        args=_shown(found.args_json),
+        kwargs=_shown(found.kwargs_json),
+        all_url=here_with(all="1"),
         timeline=drawing.lanes(boxes, now=now, name="timeline-lanes"),
         attempts=[_attempt(entry, now) for entry in reversed(found.history)],
         family=family(relatives),
         earlier=earlier_runs(found, now),
         curl=curl_for_job(found, request.url_root.rstrip("/"), needs_key=needs_key()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A value as people read it; of a long one, unless the address asks for all, the beginning as it is stored."""
+
+    text: str
+    left_out: int = 0  # characters
+
+
+def _shown(stored: str | None) -> Shown:
+    stored = stored or "null"
+    if len(stored) > LONG and "all" not in request.args:
+        return Shown(f"{stored[:LONG]} …", len(stored) - LONG)
+    return Shown(words.pretty(json.loads(stored)))
 
 
 def _actions(found: JobView) -> list[Action]:
