@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from task_app import create_app
+from task_app import create_app, embedded
 from task_app.keys import service
 from task_app.keys.roles import Role
 
@@ -59,3 +59,4 @@ def embedded_app(folder: Path, database: bytes, **settings: Any) -> Iterator[Fla
     ours = {"AUTH": "auto", "SQLALCHEMY_DATABASE_URI": None, "CELERY_BROKER_URL": None}
     with serving(folder, database, **(ours | settings)) as app:
         yield app
+    embedded.stop(app.instance_path)  # whoever submits a job has started it
