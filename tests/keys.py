@@ -47,8 +47,10 @@ def serving(folder: Path, database: bytes, **settings: Any) -> Iterator[Flask]:
     """Yield an app as it is outside of tests: it asks for keys, and for tokens in forms."""
     (folder / "test.db").write_bytes(database)
     app = create_app(settings_for(folder, **{"AUTH": "required", "WTF_CSRF_ENABLED": True, **settings}))
-    yield app
-    dispose(app)
+    try:
+        yield app
+    finally:
+        dispose(app)
 
 
 @contextmanager
@@ -58,5 +60,7 @@ def embedded_app(folder: Path, database: bytes, **settings: Any) -> Iterator[Fla
     (folder / "task_app.db").write_bytes(database)
     ours = {"AUTH": "auto", "SQLALCHEMY_DATABASE_URI": None, "CELERY_BROKER_URL": None}
     with serving(folder, database, **(ours | settings)) as app:
-        yield app
-    embedded.stop(app.instance_path)  # whoever submits a job has started it
+        try:
+            yield app
+        finally:
+            embedded.stop(app.instance_path)  # whoever submits a job has started it
