@@ -60,6 +60,12 @@ class Histogram:
         for bucket, number in other.counts.items():
             self.counts[bucket] = self.counts.get(bucket, 0) + number
 
+    def merge_json(self, text: str) -> None:
+        """Add what `to_json` wrote; a table adds up thousands."""
+        counts = self.counts
+        for bucket, number in json.loads(text):
+            counts[bucket] = counts.get(bucket, 0) + number
+
     @property
     def total(self) -> int:
         """How many durations it has counted."""

@@ -209,7 +209,7 @@ class Rollup(Model):
 
     kind: Mapped[str] = mapped_column(String(8), primary_key=True)  # all, task, queue
     name: Mapped[str] = mapped_column(Name, primary_key=True)  # of the task or queue; empty for all
-    seconds: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # length of the span: 10, 300 or 3600
+    seconds: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # length of the span, see `spans`
     at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)  # its beginning, a multiple of its length
     succeeded: Mapped[int]
     failed: Mapped[int]

@@ -29,7 +29,7 @@ from .columns import duration_bucket, span_of
 from .database import transaction, unless_deadlocked
 from .lists import Depth
 from .models import Job, Rollup
-from .spans import Kind, floor
+from .spans import SPANS, Kind, floor, kept_since
 from .tally import Tally
 
 _job = Job.__table__.c
@@ -44,6 +44,7 @@ Rows = dict[Key, Tally]
 BATCH = 500
 #: Spans that one call of `prune` deletes at most.
 PRUNED_AT_ONCE = 60
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 # -- how far it has come -----------------------------------------------------------------------------------------
@@ -232,8 +233,11 @@ _DEEPEN = _replace(
 )
 
 
-def prune(connection: Connection, seconds: int, before: datetime) -> int:
-    """Delete rows whose span began before this moment, some spans at a time; return how many."""
+def prune(connection: Connection, seconds: int, now: datetime) -> int:
+    """Delete rows that are old, and added up to longer spans, some at a time; return how many."""
+    before = kept_since(seconds, now)
+    for longer in SPANS[SPANS.index(seconds) + 1 :][:1]:
+        before = min(before, counted_until(connection, longer) or LONG_AGO)
     first = connection.execute(select(func.min(_c.at)).where(_c.seconds == seconds)).scalar()
     if first is None or first >= before:
         return 0

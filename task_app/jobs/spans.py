@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-SHORT, MIDDLE, LONG = 10, 300, 3600
-#: Seconds, shortest first. Each is a multiple of the one before, and all divide a day.
-SPANS = (SHORT, MIDDLE, LONG)
+SHORT, MIDDLE, LONG, DAY = 10, 300, 3600, 86400
+#: Seconds, shortest first. Each is a multiple of the one before.
+SPANS = (SHORT, MIDDLE, LONG, DAY)
 
-#: How long rows are kept. What a page shows has up to 360 points: an hour in the shortest spans, a day in the middle
-#: ones, a month and more in the longest. Some hours, days and months more are for those who look back.
-KEEP = {SHORT: timedelta(hours=3), MIDDLE: timedelta(days=3), LONG: timedelta(days=400)}
+#: How long rows are kept. What a page shows has up to 360 points: an hour in the shortest spans, a day in the next, two
+#: weeks in hours, a year in days (of UTC). Some more are for those who look back.
+KEEP = {SHORT: timedelta(hours=3), MIDDLE: timedelta(days=3), LONG: timedelta(days=40), DAY: timedelta(days=400)}
 
 
 class Kind(StrEnum):
@@ -32,5 +32,5 @@ def ceil(moment: datetime, seconds: int) -> datetime:
 
 
 def kept_since(seconds: int, now: datetime) -> datetime:
-    """Return the moment from which on rows of this length are kept; at a full hour, so that no longer span is cut."""
-    return floor(now - KEEP[seconds], LONG)
+    """Return the moment from which on rows of this length are kept: the beginning of a longer span, so none is cut."""
+    return floor(now - KEEP[seconds], min((span for span in SPANS if span > seconds), default=seconds))

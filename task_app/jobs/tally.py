@@ -60,6 +60,25 @@ class Tally:
         self.depth = _greater(self.depth, depth)
         self.oldest = _greater(self.oldest, oldest)
 
+    def add_columns(
+        self,
+        succeeded: int,
+        failed: int,
+        revoked: int,
+        waits: str,
+        runs: str,
+        depth: int | None,
+        oldest: float | None,
+    ) -> None:
+        """Add another span, as the table keeps it: COLUMNS, in this order."""
+        self.succeeded += succeeded
+        self.failed += failed
+        self.revoked += revoked
+        self.waits.merge_json(waits)
+        self.runs.merge_json(runs)
+        if depth is not None or oldest is not None:
+            self.see(depth, oldest)
+
     def add(self, other: "Tally") -> None:
         """Add another span, or another queue's or task's part of the same one."""
         self.succeeded += other.succeeded

@@ -2,14 +2,15 @@
 
 import random
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import islice, pairwise
 
 from flask import Flask
 from sqlalchemy import Connection, Engine
 
 from ..jobs import lists, queries, rolling
 from ..jobs.runtime import runtime
-from ..jobs.spans import KEEP, LONG, MIDDLE, SHORT, SPANS, ceil, floor, kept_since
+from ..jobs.spans import DAY, KEEP, LONG, MIDDLE, SHORT, SPANS, ceil, floor, kept_since
 from ..jobs.tally import Tally
 
 SPAN = timedelta(seconds=SHORT)
@@ -20,6 +21,8 @@ NEAR = 6 * SPAN
 #: Spans, and jobs, in one step.
 SPANS_AT_ONCE = 60
 JOBS_AT_ONCE = 30_000
+#: Hours and days made of their parts in one step.
+ADDED_AT_ONCE = 5
 #: Seconds between two steps.
 PAUSE_BETWEEN_STEPS = 0.2
 #: Seconds that one statement counts when five minutes are counted once more.
@@ -31,7 +34,6 @@ RAREST = 60.0
 SPREAD = 1.0
 #: Added to WORKER_TIMEOUT: what a worker says that was given up for dead is refused, so nothing comes later than that.
 PATIENCE = timedelta(seconds=30)
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Roller:
@@ -40,9 +42,8 @@ class Roller:
     Each look goes on where the newest row ends, however long ago that was; so nobody misses anything, and a roller that
     dies has done no harm. What ended long ago is counted in the spans that are still kept of that time.
 
-    Five minutes are counted once more when no worker can still end a job in them, and added up to one row; twelve of
-    these make an hour. A worker whose clock is slower than that is late for the shortest spans, and further behind, for
-    all.
+    Five minutes are counted once more when no worker can still end a job in them, and added up to one row; these make
+    hours, and hours days. What comes later still, from a worker whose clock is that slow, is not counted.
     """
 
     name = "roller"
@@ -51,7 +52,7 @@ class Roller:
         self.pause: float = SHORT
         keep = [timedelta(days=app.config[f"KEEP_{state}_DAYS"]) for state in ("SUCCESS", "FAILURE", "REVOKED")]
         # Where some states are pruned and others are not, those that are left would look like all.
-        self._complete = min([days for days in keep if days] or [KEEP[LONG]])
+        self._complete = min([days for days in keep if days] or [KEEP[DAY]])
         self._settles = timedelta(seconds=app.config["WORKER_TIMEOUT"]) + PATIENCE
         self._caught_up: datetime | None = None
         self._took = 0.0
@@ -82,7 +83,7 @@ class Roller:
             for seconds, shorter in ((LONG, MIDDLE), (MIDDLE, SHORT)):
                 wrote = self._count_history(engine, connection, seconds, shorter, now)
                 if wrote is not None:
-                    return wrote, True
+                    return wrote + self._add_up(engine, connection, now), True
             if until is None or now - until > NEAR:
                 wrote, more = self._catch_up(engine, connection, until, now)
             else:
@@ -90,7 +91,7 @@ class Roller:
             if wrote:
                 wrote += self._add_up(engine, connection, now)
                 for seconds in SPANS:
-                    rolling.prune(connection, seconds, kept_since(seconds, now))
+                    rolling.prune(connection, seconds, now)
         return wrote, more
 
     def _go_on(self, engine: Engine, connection: Connection, until: datetime, now: datetime) -> int:
@@ -130,7 +131,8 @@ class Roller:
 
     def _start(self, connection: Connection, seconds: int, now: datetime) -> datetime | None:
         """Return where counting in these spans goes on, or begins; None where there is nothing to count."""
-        reliable = max(kept_since(seconds, now), ceil(now - self._complete, seconds))
+        kept = kept_since(DAY if seconds == LONG else seconds, now)  # days are made of hours
+        reliable = max(kept, ceil(now - self._complete, seconds))
         for span in SPANS[SPANS.index(seconds) :]:
             until = rolling.counted_until(connection, span)
             if until is not None:
@@ -145,21 +147,20 @@ class Roller:
         return most if enough is None else max(least, floor(enough, seconds))
 
     def _add_up(self, engine: Engine, connection: Connection, now: datetime) -> int:
-        """Make the next row of five minutes, and of an hour, if that is over for good."""
+        """Make the next rows of longer spans, as far as these are over for good."""
         wrote = 0
-        for seconds, shorter in ((MIDDLE, SHORT), (LONG, MIDDLE)):
-            until = rolling.counted_until(connection, seconds) or BEGINNING
-            first = rolling.first_row(connection, shorter, max(until, kept_since(shorter, now)))
+        for shorter, seconds in pairwise(SPANS):
+            until = rolling.counted_until(connection, seconds) or rolling.LONG_AGO
+            first = rolling.first_row(connection, shorter, until)
             over = now - self._settles if shorter == SHORT else rolling.counted_until(connection, shorter)
             if first is None or over is None:
                 continue
-            start = floor(first, seconds)
-            end = start + timedelta(seconds=seconds)
-            if end > over:
-                continue
-            for piece in rolling.beginnings(start, end, SLICE) if shorter == SHORT else ():
-                wrote += _count(engine, connection, SHORT, piece, piece + timedelta(seconds=SLICE))
-            wrote += _add_up(engine, connection, seconds, shorter, start, end)
+            length = timedelta(seconds=seconds)
+            most = 1 if shorter == SHORT else ADDED_AT_ONCE
+            for start in islice(rolling.beginnings(floor(first, seconds), floor(over, seconds), seconds), most):
+                for piece in rolling.beginnings(start, start + length, SLICE) if shorter == SHORT else ():
+                    wrote += _count(engine, connection, SHORT, piece, piece + timedelta(seconds=SLICE))
+                wrote += _add_up(engine, connection, seconds, shorter, start, start + length)
         return wrote
 
 

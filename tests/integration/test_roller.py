@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, func, literal, select
 
-from task_app.jobs import rolling, transitions
+from task_app.jobs import rolling, spans, transitions
 from task_app.jobs.columns import UtcDateTime, duration_bucket, span_of
 from task_app.jobs.database import transaction
 from task_app.jobs.histogram import bucket_of
@@ -182,12 +182,20 @@ def test_jobs_that_are_committed_late_are_counted(roller: Roller, engine: Engine
     assert jobs_in(engine, SHORT) == jobs_in(engine, MIDDLE) == 2  # when five minutes are over for good
 
 
+def test_what_was_late_when_everybody_stopped_is_counted(roller: Roller, engine: Engine) -> None:
+    stop = NOW - 3 * MINUTE
+    live(roller, stop - MINUTE, stop)
+    insert(engine, ended(stop - 8 * SECOND))
+    roll_on(roller, stop + 2 * MINUTE)  # before five minutes are over and counted once more
+    assert jobs_in(engine, SHORT) == 1
+
+
 def test_longer_spans_hold_what_shorter_ones_do(roller: Roller, engine: Engine) -> None:
     start = floor(NOW, LONG) - HOUR
     insert(engine, *(ended(start + n * MINUTE, task=f"t{n % 2}") for n in range(60)))
     live(roller, start, start + 5 * SECOND)
     live(roller, start + HOUR, start + HOUR + 10 * MINUTE, every=50 * SECOND)
-    assert [jobs_in(engine, seconds) for seconds in SPANS] == [60, 60, 60]
+    assert [jobs_in(engine, seconds) for seconds in (SHORT, MIDDLE, LONG)] == [60, 60, 60]
     (whole,) = [tally for key, tally in rows_in(engine, LONG).items() if key[0] == Kind.ALL]
     assert (whole.jobs, whole.runs.counts) == (60, {bucket_of(2.0): 60})
     assert {key[1]: tally.jobs for key, tally in rows_in(engine, LONG).items() if key[0] == Kind.TASK} == {
@@ -202,12 +210,12 @@ def test_after_a_night_without_workers_it_catches_up(
     monkeypatch.setattr("task_app.maintenance.roller.JOBS_AT_ONCE", 20)
     evening = NOW - 13 * HOUR
     live(roller, evening - MINUTE, evening)
-    # Somebody ended jobs all the same, and most in the same minute.
+    # Somebody ended jobs all the same, and many in the same span.
     insert(engine, *(ended(evening + n * 10 * MINUTE) for n in range(78)))
-    insert(engine, *(ended(NOW - HOUR + n * SECOND) for n in range(50)))
+    insert(engine, *(ended(NOW - HOUR + n * SECOND / 10) for n in range(50)))
     assert roll_on(roller, NOW) > 5
     live(roller, NOW + 10 * SECOND, NOW + 10 * MINUTE, every=50 * SECOND)
-    since = kept_since(SHORT, NOW)
+    since = kept_since(SHORT, NOW + 10 * MINUTE)
     long_ago = sum(tally.jobs for key, tally in rows_in(engine, MIDDLE).items() if key[0] == "all" and key[2] < since)
     lately = sum(tally.jobs for key, tally in rows_in(engine, SHORT).items() if key[0] == "all" and key[2] >= since)
     assert (long_ago + lately, lately > 50) == (128, True)
@@ -220,10 +228,11 @@ def test_a_table_with_a_past_is_counted_in_the_spans_that_are_kept_of_it(roller:
     insert(engine, ended(NOW - 60 * DAY))  # of that time only failures may be left
     roll_on(roller, NOW)
     live(roller, NOW + 10 * SECOND, NOW + 30 * SECOND)
-    assert jobs_in(engine, LONG) == 2
+    assert jobs_in(engine, LONG) == jobs_in(engine, spans.DAY) == 3
     assert sum(tally.jobs for key, tally in rows_in(engine, MIDDLE).items() if key[2] < kept_since(SHORT, NOW)) == 3
     assert jobs_in(engine, SHORT) == 1
     _has_no_hole(engine, LONG, NOW - 28 * DAY)
+    _has_no_hole(engine, spans.DAY, NOW - 28 * DAY)
 
 
 def _has_no_hole(engine: Engine, seconds: int, since: datetime) -> None:
@@ -231,18 +240,39 @@ def _has_no_hole(engine: Engine, seconds: int, since: datetime) -> None:
     assert {(b - a).total_seconds() for a, b in pairwise(moments)} == {seconds}
 
 
-def test_old_rows_are_deleted(roller: Roller, engine: Engine) -> None:
-    keys = {seconds: (*ALL, floor(kept_since(seconds, NOW), seconds)) for seconds in SPANS}
-    for seconds, (kind, name, first) in keys.items():
-        old = {(kind, name, first - n * timedelta(seconds=seconds)): Tally(succeeded=1) for n in range(100)}
-        rolling.write(engine, seconds, old)
+def test_days_are_made_of_hours_as_soon_as_they_are_over(roller: Roller, engine: Engine) -> None:
+    today = floor(NOW, spans.DAY)
+    hours = {(*ALL, today - n * HOUR): Tally(succeeded=n, depth=n, oldest=float(n)) for n in range(-11, 49)}
+    rolling.write(engine, LONG, hours)
+    rolling.write(engine, MIDDLE, {(*ALL, floor(NOW, MIDDLE) - 10 * MINUTE): Tally()})
     rolling.write(engine, SHORT, {(*ALL, floor(NOW, SHORT) - 10 * SECOND): Tally()})
+    roller.roll(NOW)
+    found = {at: (tally.jobs, tally.depth, tally.oldest) for (_, _, at), tally in rows_in(engine, spans.DAY).items()}
+    assert found == {today - 2 * DAY: (sum(range(25, 49)), 48, 48.0), today - DAY: (sum(range(1, 25)), 24, 24.0)}
+
+
+def test_the_roller_deletes_old_rows(roller: Roller, engine: Engine) -> None:
+    old = kept_since(SHORT, NOW) - 10 * SECOND
+    rolling.write(engine, SHORT, {(*ALL, old): Tally(), (*ALL, floor(NOW, SHORT) - 10 * SECOND): Tally()})
     rolling.write(engine, MIDDLE, {(*ALL, floor(NOW, MIDDLE) - 5 * MINUTE): Tally()})
-    rolling.write(engine, LONG, {(*ALL, floor(NOW, LONG) - HOUR): Tally()})
-    live(roller, NOW, NOW + 40 * SECOND)
-    for seconds, key in keys.items():
-        found = rows_in(engine, seconds)
-        assert key in found and min(at for _, _, at in found) == key[2], seconds
+    roller.roll(NOW)
+    assert (*ALL, old) not in rows_in(engine, SHORT)
+
+
+def test_old_rows_are_deleted_when_longer_ones_hold_them(engine: Engine) -> None:
+    for number, seconds in enumerate(SPANS):
+        length, first = timedelta(seconds=seconds), kept_since(seconds, NOW)
+        rolling.write(engine, seconds, {(*ALL, first - n * length): Tally() for n in range(-2, 100)})
+        with engine.connect() as connection:
+            if number + 1 < len(SPANS):
+                assert rolling.prune(connection, seconds, NOW) == 0
+                longer = {(*ALL, floor(NOW, SPANS[number + 1])): Tally()}
+                rolling.write(engine, SPANS[number + 1], longer)
+            deleted = [rolling.prune(connection, seconds, NOW) for _ in range(3)]
+        assert deleted == [60, 39, 0]
+        assert min(at for _, _, at in rows_in(engine, seconds)) == first
+        with engine.connect() as connection:
+            connection.execute(Rollup.__table__.delete())  # type: ignore[attr-defined]
 
 
 # -- whoever rolls -----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine
 
-from task_app.jobs import rolling, rollups
+from task_app.jobs import rolling, rollups, spans
 from task_app.jobs.histogram import ERROR, Histogram, bucket_of
 from task_app.jobs.rollups import Kind
 from task_app.jobs.spans import LONG, MIDDLE, SHORT, ceil, floor, kept_since
@@ -84,11 +84,12 @@ def test_a_queue_without_a_row_is_empty_only_where_somebody_looked(engine: Engin
 
 
 def test_the_span_that_is_not_over_is_left_out(engine: Engine, connection: Connection) -> None:
-    fill(engine, SHORT, floor(NOW, SHORT), floor(NOW, SHORT) + 20 * SECOND, add=tally())
-    found = rollups.series(connection, Kind.ALL, start=NOW - MINUTE, end=NOW + DAY)
-    assert found.end <= ceil(datetime.now(UTC), SHORT)
-    fill(engine, SHORT, floor(NOW, SHORT) + 20 * SECOND, floor(NOW, SHORT) + HOUR, add=tally(99))
-    assert rollups.series(connection, Kind.ALL, start=NOW - MINUTE, end=NOW + DAY).total.jobs < 99
+    now = datetime.now(UTC)
+    fill(engine, SHORT, floor(now - HOUR, LONG), floor(now + HOUR, SHORT), add=tally())
+    for points in (360, 1):  # the last of longer steps is made of what is over
+        found = rollups.series(connection, Kind.ALL, start=now - 10 * MINUTE, end=now + DAY, points=points)
+        over = floor(datetime.now(UTC), SHORT)
+        assert found.start + found.total.jobs * 10 * SECOND <= over and found.end <= ceil(over, found.seconds)
 
 
 def test_longer_windows_are_made_of_longer_rows_and_end_in_shorter_ones(engine: Engine, connection: Connection) -> None:
@@ -105,6 +106,8 @@ def test_longer_windows_are_made_of_longer_rows_and_end_in_shorter_ones(engine: 
     table = rollups.by_name(connection, Kind.TASK, start=THIS_HOUR - 10 * DAY, end=NOW)
     assert table["add"].jobs == sum(jobs)
     assert rollups.names(connection, Kind.TASK, start=THIS_HOUR - 10 * DAY, end=NOW) == ["add"]
+    half_past = rollups.by_name(connection, Kind.TASK, start=THIS_HOUR - 4.5 * HOUR, end=NOW)
+    assert half_past["add"].jobs == 6 * 7 + 2 * 1000 + 12 * 100 + 360
 
 
 @pytest.mark.parametrize(
@@ -117,6 +120,7 @@ def test_longer_windows_are_made_of_longer_rows_and_end_in_shorter_ones(engine: 
         (DAY, DAY, 360, 300),
         (2 * DAY, 10 * MINUTE, 360, 300),
         (10 * DAY, HOUR, 360, 3600),
+        (100 * DAY, HOUR, 360, 86400),
         (30 * DAY, 30 * DAY, 360, 7200),
         (400 * DAY, 400 * DAY, 360, 2 * 86400),
         (5000 * DAY, 5000 * DAY, 30, 13 * 86400),  # rows are kept for 400 days
@@ -127,7 +131,7 @@ def test_the_steps_fit_the_window(
 ) -> None:
     found = rollups.series(connection, Kind.ALL, start=NOW - ago, end=NOW - ago + length, points=points)
     assert (found.seconds, len(found.points) <= points + 2) == (seconds, True)
-    assert found.start <= max(NOW - ago, kept_since(LONG, NOW)) and found.total.jobs == 0
+    assert found.start <= max(NOW - ago, kept_since(spans.DAY, NOW)) and found.total.jobs == 0
 
 
 def test_a_window_that_is_no_window_is_empty(connection: Connection) -> None:
@@ -139,13 +143,13 @@ def test_a_window_that_is_no_window_is_empty(connection: Connection) -> None:
 
 def test_tables_have_the_busiest_first(engine: Engine, connection: Connection) -> None:
     start = floor(NOW - 10 * MINUTE, SHORT)
-    fill(engine, SHORT, start, start + MINUTE, seldom=tally(1), often=tally(5, 2), queue=tally(3))
+    fill(engine, SHORT, start, start + MINUTE, a_seldom=tally(1), often=tally(5, 2), queue=tally(3))
     found = rollups.by_name(connection, Kind.TASK, start=start, end=NOW)
     assert {name: (figures.jobs, figures.failed) for name, figures in found.items()} == {
         "often": (42, 12),
-        "seldom": (6, 0),
+        "a_seldom": (6, 0),
     }
-    assert list(found) == ["often", "seldom"]
+    assert list(found) == ["often", "a_seldom"]
     assert rollups.names(connection, Kind.QUEUE, start=start, end=NOW) == ["queue"]
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import event
 
 from task_app.errors import BrokerUnavailable, IllegalMove, JobExists, JobNotFound, Unpublishable, ValueNotStorable
 from task_app.jobs import lists, publishing, queries, service, transitions, workers
+from task_app.jobs.ids import new_id
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.service import Taken
 from task_app.jobs.states import State, WaitReason, is_final
@@ -355,3 +356,13 @@ def test_an_orphan_is_found_behind_many_that_wait_for_good_reasons(publisher: Re
     assert looks == 6
     _, places = service.end_orphans(100, service.Places())
     assert places == service.Places(), "from the beginning again"
+
+
+def test_what_waited_for_others_is_due_when_they_have_ended(publisher: Recorder) -> None:
+    job_id = new_id()
+    service.submit_waiting(Submission(task="body", id=job_id), WaitReason.CHORD)
+    sent_at = service.get(job_id).created_at
+    before = utcnow()
+    service.submit(Submission(task="body", args="[7]", id=job_id), taken=Taken.SAME)
+    job = service.get(job_id)
+    assert job.created_at == sent_at and job.due_at is not None and before <= job.due_at <= utcnow()
