@@ -383,8 +383,10 @@ def test_events_go_on_after_a_cut_where_they_were(client: JobsClient, network: P
         while seen[-1].state != "STARTED":
             seen.append(next(events))
         network.cut()
-        told.with_name("told-1").touch()
+        later = threading.Timer(2.0, told.with_name("told-1").touch)  # by then it has connected anew
+        later.start()
         rest = list(events)
+        later.join()
     assert [each.state for each in rest] == ["SUCCESS"], "what was seen is not sent again"
 
 
@@ -399,8 +401,10 @@ def test_a_stream_that_is_dead_without_a_word_is_opened_anew(
         while next(events).state != "STARTED":
             pass
         network.freeze()
+        began = time.monotonic()
         told.with_name("told-1").touch()
         assert [each.state for each in events] == ["SUCCESS"]
+        assert time.monotonic() - began < 30
 
 
 def test_waits_and_events_end_when_a_service_stays_away(network: Proxy) -> None:
@@ -447,8 +451,8 @@ def test_where_nobody_may_watch_a_wait_looks_now_and_then(stack: Stack) -> None:
         requests.append(path)
 
     with between(crowded, note) as url, JobsClient(url, patience=1) as client:
-        assert client.submit("probe.sleep", 1.5).result(PATIENCE) == "slept"
-        assert len(requests) < 15
+        assert client.submit("probe.sleep", 3).result(PATIENCE) == "slept"
+        assert len(requests) < 12
         with pytest.raises(Unavailable, match="watching"):
             list(client.submit("add", 1, 2, countdown=60).events())
 

@@ -135,6 +135,11 @@ READS: dict[str, Do] = {
     "failures": lambda c: triage.failures(c, NOW - timedelta(days=7), reach=100),
     "all failures": lambda c: triage.failures(c, resolved=None, reach=100),
     "a family": lambda c: family(c, FAMILIAR),
+    "versions on a page": lambda c: lists.versions(c, Filter(), limit=50),
+    "versions on a later page": lambda c: lists.versions(
+        c, Filter(tag="red"), limit=50, after=(NOW - timedelta(days=9), ONE)
+    ),
+    "versions by task and queue": lambda c: lists.versions(c, Filter(task="task.7", queue="queue-3"), limit=50),
     "depths": lambda c: lists.depths(c, limit=100),
     "counts": lambda c: lists.counts(c, limit=100),
     "by day": lambda c: lists.page(
