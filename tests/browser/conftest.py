@@ -21,11 +21,17 @@ EXPECTED = "Failed to load resource: "
 expect.set_options(timeout=PATIENCE)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests of a module together when tests run in several processes: each would start a service anew."""
     for item in items:
-        if item.path.parent == HERE:
-            item.add_marker(pytest.mark.xdist_group(f"browser-{item.path.stem}"))
+        if item.path.parent != HERE:
+            continue
+        group = f"browser-{item.path.stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
+        if getattr(config.option, "loadgroup", False):
+            # xdist 3.8 notes the group where pytest 9.2 no longer reads it (pytest-xdist issue 1386).
+            item._id = type(item._id).parse(f"{item.nodeid}@{group}")  # type: ignore[attr-defined]
 
 
 def chromium() -> str | None:

@@ -39,6 +39,12 @@ def pages(ids: dict[str, str]) -> dict[str, str]:
     }
 
 
+def addresses(stack: Stack, ids: dict[str, str]) -> dict[str, str]:
+    """Start the service, open and closed (else nobody would see the page to sign in); return where each page is."""
+    site, closed = stack.start_web(), stack.start_web(FLASK_AUTH="required")
+    return {name: (closed if name == "sign-in" else site) + path for name, path in pages(ids).items()}
+
+
 def _is_counted(stack: Stack) -> bool:
     now = utcnow()
     with stack.app.app_context():
@@ -50,9 +56,9 @@ def take(stack: Stack, folder: Path, only: str | None) -> None:
     path = chromium()
     if path is None:
         sys.exit("There is no chromium; install it, or say where it is with CHROMIUM=/path/to/it")
-    site = stack.start_web()
     stack.start_worker(name="main", concurrency=4)
     ids = fill(stack)
+    places = addresses(stack, ids)
     stack.until_ended(ids["succeeded"])
     stack.until_ended(ids["failed"])
     stack.until_state(ids["running"], "PROGRESS")
@@ -70,10 +76,10 @@ def take(stack: Stack, folder: Path, only: str | None) -> None:
                     locale="en-GB",
                 )
                 page = context.new_page()
-                for name, place in pages(ids).items():
+                for name, place in places.items():
                     if only and only not in name:
                         continue
-                    page.goto(site + place)
+                    page.goto(place)
                     page.wait_for_timeout(400)
                     page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=True)
                 context.close()

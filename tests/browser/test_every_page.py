@@ -1,0 +1,97 @@
+"""What holds for every page: nobody is kept out, it is light, it stays on this machine, and it fits a phone."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, Response
+
+from ..acceptance.stack import Stack, running
+from .scenes import fill
+from .screenshots import addresses, pages
+
+#: Bytes of a page with all that it loads, as they are: a server in front that compresses sends less.
+HEAVIEST = 150_000
+PHONE, DESKTOP = {"width": 360, "height": 780}, {"width": 1280, "height": 900}
+NAMES = sorted(pages(dict.fromkeys(("running", "retried", "failed", "unheard", "later", "succeeded"), "")))
+#: Ids are found by scripts and labels, so they must be one of a kind.
+TWICE = """() => {
+  const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+  return ids.filter((id, at) => ids.indexOf(id) !== at);
+}"""
+#: What is wider than the page, but for what scrolls by itself.
+WIDE = """() => document.scrollingElement.scrollWidth <= window.innerWidth ? [] :
+  [...document.querySelectorAll("body *")].filter((element) =>
+    element.getBoundingClientRect().right > window.innerWidth + 0.5 && !element.closest(".scroll, .code, nav"))
+    .map((element) => element.outerHTML.slice(0, 200))"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A service of its own, because every number on a page would be moved by other tests."""
+    with running(tmp_path_factory.mktemp("full"), "sqlite", "embedded") as stack:
+        stack.start_worker()
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def places(stack: Stack) -> dict[str, str]:
+    """The address of each page by its name, once the jobs shown are what their names say."""
+    ids = fill(stack)
+    stack.until_ended(ids["succeeded"])
+    stack.until_ended(ids["failed"])
+    stack.until_state(ids["running"], "PROGRESS")
+    return addresses(stack, ids)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_keeps_people_out(places: dict[str, str], page: Page, name: str) -> None:
+    page.goto(places[name])
+    _open_all(page)
+    wrong = _violations(page, "light, desktop")
+    page.emulate_media(color_scheme="dark")
+    wrong += _violations(page, "dark, desktop", "color-contrast")
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    wrong += _violations(page, "dark, phone")
+    page.emulate_media(color_scheme="light")
+    wrong += _violations(page, "light, phone", "color-contrast")
+    assert not wrong, "\n\n".join(wrong)
+    assert page.evaluate(TWICE) == []
+
+
+def _open_all(page: Page) -> None:
+    page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+
+
+def _violations(page: Page, where: str, *rules: str) -> list[str]:
+    """Return what axe finds that is serious: the rule, the element, what to do. Of long lists it sees the beginning."""
+    only = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else {}
+    shown = {"exclude": [["tbody tr:nth-child(n + 16)"]]}
+    found = Axe().run(page, shown, {"resultTypes": ["violations"], **only}).response["violations"]
+    return [
+        f"{where}: {each['id']}\n{node['html']}\n{node['failureSummary']}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_light_and_loads_nothing_from_elsewhere(places: dict[str, str], page: Page, name: str) -> None:
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.goto(places[name], wait_until="load")
+    loaded = {answer.url: len(answer.body()) for answer in answers if "/live/" not in answer.url}
+    assert {urlsplit(url).hostname for url in loaded} <= {"127.0.0.1", None}, loaded
+    assert sum(loaded.values()) <= HEAVIEST, sorted(loaded.items(), key=lambda item: -item[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_fits_a_phone(places: dict[str, str], page: Page, name: str) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.goto(places[name])
+    assert page.evaluate(WIDE) == []
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
+    for table in page.locator("table.cards").all():
+        assert table.evaluate("table => getComputedStyle(table.querySelector('tr:last-child')).display") == "grid"
