@@ -25,7 +25,7 @@ def look_at_overview(args: MultiDict[str, str]) -> Watching:
 
     def look(connection: Connection) -> Any:
         return [
-            lists.counts(connection),
+            lists.pulse(connection),
             lists.versions(connection, lists.Filter(), limit=NEWEST),
             _queues(connection, watch),
             [(worker.id, worker.state, len(worker.running)) for worker in _workers(connection, watch)],
@@ -44,7 +44,7 @@ def look_at_jobs(args: MultiDict[str, str]) -> Watching:
 
     def look(connection: Connection) -> Any:
         shown = lists.versions(connection, asked.wanted, limit=LENGTH, after=asked.after)
-        return [shown, lists.counts(connection) if counts else None]
+        return [shown, lists.pulse(connection) if counts else None]
 
     return (asked.wanted, asked.after), look
 

@@ -47,6 +47,7 @@ __all__ = [
     "earlier_runs",
     "names",
     "page",
+    "pulse",
     "versions",
 ]
 
@@ -373,6 +374,28 @@ def counts(connection: Connection, limit: int = COUNT_LIMIT) -> dict[str, int]:
     )
     by_state = select(held.c.state, func.count().label("number")).group_by(held.c.state).order_by(held.c.state)
     return found | {row.state: row.number for row in connection.execute(by_state)}
+
+
+#: How many waiting and running jobs `pulse` counts.
+FEW = 200
+
+
+def pulse(connection: Connection) -> list[Any]:
+    """Return something small that changes whenever `counts` do, but for deleted jobs, at a twentieth of the cost.
+
+    That is: the newest job, the newest end, and how many jobs wait and run, up to `FEW`.
+    """
+    newest = _newest_first(select(_c.id), _c).limit(1)
+    held = select(_c.id).where(_c.worker_id.is_not(None), _c.finished_at.is_(None)).limit(FEW).subquery()
+    unstarted = [
+        connection.execute(select(func.count()).select_from(_first_in(state, FEW))).scalar() for state in WAITING
+    ]
+    return [
+        connection.execute(newest).scalar(),
+        connection.execute(select(func.max(_c.finished_at)).where(_c.finished_at.is_not(None))).scalar(),
+        connection.execute(select(func.count()).select_from(held)).scalar(),
+        *unstarted,
+    ]
 
 
 @dataclass(frozen=True, slots=True)

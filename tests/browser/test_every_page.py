@@ -80,7 +80,7 @@ def _violations(page: Page, where: str, *rules: str) -> list[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_light_and_loads_nothing_from_elsewhere(places: dict[str, str], page: Page, name: str) -> None:
     answers: list[Response] = []
-    page.on("response", lambda answer: answers.append(answer))
+    page.on("response", answers.append)
     page.goto(places[name], wait_until="load")
     loaded = {answer.url: len(answer.body()) for answer in answers if "/live/" not in answer.url}
     assert {urlsplit(url).hostname for url in loaded} <= {"127.0.0.1", None}, loaded

@@ -142,6 +142,7 @@ READS: dict[str, Do] = {
     "versions by task and queue": lambda c: lists.versions(c, Filter(task="task.7", queue="queue-3"), limit=50),
     "depths": lambda c: lists.depths(c, limit=100),
     "counts": lambda c: lists.counts(c, limit=100),
+    "their pulse": lists.pulse,
     "by day": lambda c: lists.page(
         c, Filter(created_after=NOW - timedelta(days=90), created_before=NOW - timedelta(days=89)), limit=50
     ),
