@@ -41,7 +41,7 @@ Key = tuple[Kind, str, datetime]
 Rows = dict[Key, Tally]
 
 #: Rows in one transaction: on SQLite nobody else writes meanwhile.
-BATCH = 500
+BATCH = 100
 #: Spans that one call of `prune` deletes at most.
 PRUNED_AT_ONCE = 60
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -186,7 +186,8 @@ def _write(engine: Engine, seconds: int, batch: Sequence[tuple[Key, Tally]], kno
         if others:
             params = [{f"new_{name}": value for name, value in row.items()} for row in others]
             connection.execute(_GROW, params)
-            connection.execute(_DEEPEN, params)
+            if seen := [row for row in params if row["new_depth"] is not None]:
+                connection.execute(_DEEPEN, seen)
 
 
 def _values(seconds: int, key: Key, tally: Tally) -> dict[str, Any]:
