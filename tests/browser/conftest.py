@@ -27,11 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.parent != HERE:
             continue
-        group = f"browser-{item.path.stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
-        if getattr(config.option, "loadgroup", False):
-            # xdist 3.8 notes the group where pytest 9.2 no longer reads it (pytest-xdist issue 1386).
-            item._id = type(item._id).parse(f"{item.nodeid}@{group}")  # type: ignore[attr-defined]
+        item.add_marker(pytest.mark.xdist_group(f"browser-{item.path.stem}"))
 
 
 def chromium() -> str | None:
