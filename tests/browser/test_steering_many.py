@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from task_app.jobs import lists, transitions
 from task_app.jobs.actions import STEP
@@ -109,8 +109,13 @@ def test_nothing_is_deleted_unasked(stack: Stack, site: str, page: Page, answer:
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("link", name="Back to the list").click()
     page.locator(f"[data-row='{job_id}'] input").check()
-    asked = []
-    page.on("dialog", lambda dialog: asked.append(dialog.message) or (dialog.accept() if answer else dialog.dismiss()))
+    asked: list[str] = []
+
+    def reply(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept() if answer else dialog.dismiss()
+
+    page.on("dialog", reply)
     page.get_by_role("button", name="Delete").click()
     if answer:
         expect(page.get_by_role("heading", level=1)).to_have_text("Deleted: 1 of 1 jobs")
