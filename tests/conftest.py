@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)  # after others have set the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let tests of one group run in one process: xdist 3.8 notes it where pytest 9.2 no longer reads it (issue 1386)."""
+    """Let tests of a group run in one process: xdist 3.8 notes it where pytest 9.2 no longer reads it (issue 1386)."""
     if not getattr(config.option, "loadgroup", False):
         return
     for item in items:
