@@ -2,18 +2,23 @@
 
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from flask import abort, render_template, request, url_for
+from marshmallow import ValidationError
 from werkzeug.exceptions import BadRequest
 
 from ..jobs import actions as bulk
 from ..jobs.actions import Action, Outcome, Step
+from ..jobs.filters import ENDED
 from ..jobs.lists import COUNT_LIMIT, Filter, Place
+from ..jobs.states import FINAL
 from ..keys.roles import Role
 from ..web import cursor
 from ..web.access import may
+from ..web.ids import is_possible_id
+from ..web.submission import Moment
 from .blueprint import blueprint
 from .links import own_path
 from .query import read
@@ -36,7 +41,7 @@ def actions() -> str:
     action = _action()
     if action is Action.DELETE and not may(Role.ADMIN):
         abort(403, "Only an admin deletes jobs.")
-    selected = request.form.getlist("job_id")
+    selected = list(filter(is_possible_id, request.form.getlist("job_id")))
     if "all" in request.form:
         total, step = _whole("all"), bulk.step(action, _wanted(), after=_after())
     elif selected:
@@ -68,22 +73,25 @@ def _action() -> Action:
 
 
 def _wanted() -> Filter:
-    """Return the filter of the page, as of the moment when it was shown: later jobs are none of its N."""
+    """Return the filter of the page, as of when it was shown: what was accepted, or ended, later is not of its N."""
     given = {name.removeprefix(FILTER): value for name, value in request.form.items() if name.startswith(FILTER)}
     asked = read(given)
     if asked.errors:
         raise BadRequest(" ".join(asked.errors))
     as_of = _as_of()
     before = asked.wanted.created_before
-    return replace(asked.wanted, created_before=as_of if before is None else min(before, as_of))
+    wanted = replace(asked.wanted, created_before=as_of if before is None else min(before, as_of))
+    if wanted.status in (*FINAL, ENDED) or wanted.resolved is not None:
+        before = wanted.finished_before
+        wanted = replace(wanted, finished_before=as_of if before is None else min(before, as_of))
+    return wanted
 
 
 def _as_of() -> datetime:
     try:
-        moment = datetime.fromisoformat(request.form.get("as_of", ""))
-    except ValueError:
+        return Moment().deserialize(request.form.get("as_of"))
+    except ValidationError:
         raise BadRequest("The page does not say when it was shown.") from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _after() -> Place | None:

@@ -15,6 +15,8 @@ from .live import begin
 
 LABELS = {"hour": "last hour", "day": "last day", "week": "7 days", "month": "30 days", "all": "all"}
 DEFAULT = "week"
+#: A filter that no job meets: a failure without a type has no list of its own, and must not stand for all of its task.
+NO_TYPE = "-"
 #: Columns of the table, where they are no longer than what is shown.
 SPANS = ("hour", "day", "week")
 
@@ -76,8 +78,7 @@ def window_of(name: str | None) -> str:
 
 def _row(group: Group, since: datetime | None, shows_resolved: bool, spans: list[str], now: datetime) -> Row:
     kind = {"status": "FAILURE", "task": group.task}
-    if group.error is not None:
-        kind["error"] = group.error
+    kind["error"] = group.error or NO_TYPE
     if not shows_resolved:
         kind["resolved"] = "false"
     wanted = kind if since is None else {**kind, "finished_after": timestamp(since) or ""}

@@ -1,5 +1,6 @@
 """The list of jobs: filtered, live, with actions on many."""
 
+import re
 from dataclasses import dataclass
 
 from flask import Response, jsonify, redirect, render_template, request, url_for
@@ -11,6 +12,7 @@ from ..jobs.lists import COUNT_LIMIT, Filter
 from ..jobs.runtime import utcnow
 from ..jobs.states import FINAL, State
 from ..jobs.view import timestamp
+from ..mirror.storable import is_storable
 from ..web import cursor
 from ..web.ids import is_possible_id
 from .blueprint import blueprint
@@ -19,6 +21,7 @@ from .live import begin
 from .query import LENGTH, read
 
 SUGGESTIONS = 20
+_BEGINNING_OF_ID = re.compile(r"[0-9a-fA-F]{6,8}(-[0-9a-fA-F-]*)?")
 
 #: What the filter box offers: the name in the address, what it means, and whether its values can be listed.
 FIELDS = (
@@ -34,7 +37,11 @@ FIELDS = (
     ("group", "a group", False),
     ("created_after", "accepted after a moment (ISO 8601, with zone)", False),
     ("created_before", "accepted before a moment", False),
+    ("finished_after", "ended after a moment", False),
+    ("finished_before", "ended before a moment", False),
+    ("id", "its id, or the beginning of it", False),
 )
+_ALSO_CALLED = {"state": "status", "exception": "error"}
 _VALUES_LISTED = {name for name, _, is_listed in FIELDS if is_listed}
 
 
@@ -87,8 +94,12 @@ def jobs() -> str | BaseResponse:
 
 def _with_typed(typed: str) -> str:
     """Return the address with a filter that was typed as name:value; a bare word is the name of a task."""
-    name, colon, value = typed.partition(":")
-    name, value = (name.strip(), value.strip()) if colon else ("task", typed.strip())
+    name, separator, value = typed.partition(":")
+    if "=" in name:  # kwargs.name=value
+        name, value = "argument", typed
+    elif not separator:
+        name, value = "task", typed
+    name, value = _ALSO_CALLED.get(name.strip(), name.strip()), value.strip()
     return here_with(**{"filter": None, "cursor": None, name: value or None})
 
 
@@ -125,7 +136,8 @@ def _chips() -> list[Chip]:
 def names() -> Response:
     """Return values of a field that are there, for the filter box."""
     field, prefix = request.args.get("field", ""), request.args.get("prefix", "")
-    found = service.names(field, prefix)[:SUGGESTIONS] if field in _VALUES_LISTED else []
+    can_be_there = field in _VALUES_LISTED and is_storable(prefix)
+    found = service.names(field, prefix)[:SUGGESTIONS] if can_be_there else []
     return jsonify(names=found)
 
 
@@ -138,8 +150,12 @@ def search() -> BaseResponse:
             return redirect(url_for("dashboard.job", job_id=service.get(text).id), 303)
         except JobNotFound:
             pass
+    if not is_storable(text):
+        return redirect(jobs_url(), 303)
     for field in ("task", "tag", "queue", "worker", "error"):
         if text and text in service.names(field, text):
             return redirect(jobs_url(**{field: text}), 303)
     near = service.names("task", text) if text else []
+    if not near and _BEGINNING_OF_ID.fullmatch(text):
+        return redirect(jobs_url(id=text.lower()), 303)
     return redirect(jobs_url(task=near[0] if near else text or None), 303)

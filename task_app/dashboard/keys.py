@@ -6,9 +6,10 @@ from typing import Any
 
 from flask import Response, flash, make_response, redirect, render_template, request, url_for
 
-from ..errors import InvalidKeyName, KeyExists, TaskAppError
+from ..errors import InvalidKeyName, KeyExists, KeyNotFound, TaskAppError
 from ..keys import service
 from ..keys.roles import Role
+from ..mirror.storable import is_storable
 from ..web.access import known_keys, needs, visitor
 from ..web.problems import status_of
 from .blueprint import blueprint
@@ -46,7 +47,10 @@ def create_key() -> Response:
 @needs(Role.ADMIN)
 def revoke_key() -> Response:
     """End a key for good."""
-    key = service.revoke(request.form.get("name", ""))
+    name = request.form.get("name", "")
+    if not is_storable(name):
+        raise KeyNotFound(name)
+    key = service.revoke(name)
     known_keys().forget()
     logger.info("%s revoked the key %s", visitor().name or "somebody", key.name)
     flash(f"The key {key.name} is revoked.")

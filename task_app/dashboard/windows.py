@@ -15,6 +15,8 @@ USUAL = {
 }
 DEFAULT = "1h"
 SHORTEST = timedelta(minutes=1)
+#: Nothing is known of what was longer ago.
+KEPT = timedelta(days=395)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def window_of(args: dict[str, str], now: datetime) -> Window:
     start, end = _moment(args.get("from")), _moment(args.get("to"))
     name = args.get("window", DEFAULT)
     name = name if name in USUAL else DEFAULT
-    is_chosen = start is not None and end is not None and end - start >= SHORTEST
+    is_chosen = start is not None and end is not None and _can_be_shown(start, end, now)
     choices = [
         Choice(key, here_with(window=key, **{"from": None, "to": None}), not is_chosen and key == name) for key in USUAL
     ]
@@ -45,9 +47,14 @@ def window_of(args: dict[str, str], now: datetime) -> Window:
     return Window(now - length, now, words, False, choices, latest)
 
 
+def _can_be_shown(start: datetime, end: datetime, now: datetime) -> bool:
+    """Say whether anything can be known of a window: it is long enough, not in the future, not too long ago."""
+    return end - start >= SHORTEST and start < now - SHORTEST and end > now - KEPT
+
+
 def _moment(text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(text) if text else None
-    except ValueError:
+        return None if found is None or found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return found.astimezone(UTC) if found is not None and found.tzinfo is not None else None

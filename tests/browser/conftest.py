@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
         missing = "there is no chromium; install it, or say where it is with CHROMIUM=/path/to/it"
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
 

@@ -16,8 +16,9 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy], [data-copy-text]");
   if (!button) return;
   const source = button.dataset.copy ? document.querySelector(button.dataset.copy) : null;
-  const text = source ? ("value" in source ? source.value : source.textContent) : button.dataset.copyText ?? "";
   const label = (button.dataset.label ??= button.textContent);
+  if (button.dataset.copy && !source) { button.textContent = "Not copied"; return; }
+  const text = source ? ("value" in source ? source.value : source.textContent) : button.dataset.copyText ?? "";
   try {
     await write(text.trim());
     button.textContent = "Copied";

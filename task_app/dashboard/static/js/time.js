@@ -1,6 +1,6 @@
 // Moments: written by the server in UTC, shown as people choose (relative, local or UTC); the other forms are in the title.
 
-const choice = document.querySelector("[data-clock]");
+const choice = document.querySelector("select[data-clock]");
 const stored = () => { try { return localStorage.getItem("clock") || "relative"; } catch { return "relative"; } };
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
 const local = new Intl.DateTimeFormat(undefined, {
