@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flask import redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
@@ -57,6 +57,7 @@ def retry_edited(job_id: str) -> tuple[str, int] | Response:
         except IllegalMove as error:
             form.problem = f"Nothing has changed: {error}."
             return _page(form, 409)
+        flash("It runs again, with the arguments as edited.", "success")
     return redirect(url_for("dashboard.job", job_id=job_id), 303)
 
 

@@ -167,7 +167,8 @@ def _reason(found: JobView) -> Reason | None:
         return None
     text = Markup(" ").join(map(_sentence, said.sentences))
     is_calm = said.cause in CALM
-    return Reason(TITLES.get(said.cause, str(said.cause)), text, not is_calm, is_calm)
+    says_so = "kept safe" in said.text
+    return Reason(TITLES.get(said.cause, str(said.cause)), text, not is_calm and not says_so, is_calm)
 
 
 def _sentence(pieces: Sentence) -> Markup:

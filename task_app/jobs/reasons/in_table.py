@@ -36,7 +36,7 @@ def why_in_table(look: Look) -> Explanation:
     again_at: datetime | None = found["dispatch_at"] if found else None
     if job.publish_error is not None:
         sentences: list[Sentence] = [
-            (f"The broker could not be reached: {first_line(job.publish_error)}",),
+            (f"The broker could not be reached: {first_line(job.publish_error).rstrip('.')}",),
             ("The job is kept safe in the table and is published when the broker is back",),
         ]
         if again_at is not None and again_at > look.now and look.living:
