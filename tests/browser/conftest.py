@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 #: The names under which chromium is installed; CHROMIUM wins.
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 #: Milliseconds; generous, because only a failing test waits this long.
-PATIENCE = 30_000
+PATIENCE = 60_000
 #: What a browser says of every answer that is no success. Tests look at answers themselves.
 EXPECTED = "Failed to load resource: "
 
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.parent != HERE:
             continue
-        item.add_marker(pytest.mark.xdist_group(f"browser-{item.path.stem}"))
+        item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 def chromium() -> str | None:
