@@ -56,7 +56,7 @@ def test_progress_moves_to_the_end_without_a_reload(stack: Stack, site: str, pag
     expect(page.locator("#attempts tbody tr")).to_contain_text(["SUCCESS"])
     expect(page.locator("#timeline li[data-kind=run]")).to_have_count(1)
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
-    expect(page.get_by_role("button", name="Retry", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Run again")).to_be_visible()
     assert "SUCCESS" in page.title() and is_same_document()
 
 
