@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from markupsafe import Markup
 
 from ..jobs import figures
-from ..jobs.figures import Kind, Percentiles, Series
+from ..jobs.figures import Figures, Kind, Percentiles, Series
+from ..jobs.view import timestamp
 from . import drawing
 from .links import jobs_url
 from .windows import Window
@@ -14,6 +15,7 @@ from .words import duration, number
 
 #: Few enough that four charts are a few kilobytes each, and many enough for one a pixel or two on a phone.
 POINTS = 120
+MOST_TASKS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,34 @@ def charts(window: Window, now: datetime, kind: Kind = Kind.ALL, name: str = "")
         depth=drawing.depth(spans, waiting=counted("depth"), oldest=counted("oldest"), name="depth"),
         words=_words(found),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """How the jobs of a task ran in a window; the widths of bars are in percent of the slowest task."""
+
+    name: str
+    figures: Figures
+    share: int  # of the slowest p95
+    url: str
+    failed_url: str
+
+
+def tasks(window: Window) -> list[TaskRow]:
+    """Return the tasks with the most jobs in a window, and how long these ran."""
+    found = list(figures.by_name(Kind.TASK, start=window.start, end=window.end).items())[:MOST_TASKS]
+    slowest = max((one.run.p95 for _, one in found if one.run), default=0.0)
+    times = {"finished_after": timestamp(window.start), "finished_before": timestamp(window.end)}
+    return [
+        TaskRow(
+            name,
+            one,
+            round(100 * one.run.p95 / slowest) if one.run and slowest else 0,
+            jobs_url(task=name, status="finished", **times),
+            jobs_url(task=name, status="FAILURE", **times),
+        )
+        for name, one in found
+    ]
 
 
 def _percentiles(spans: drawing.Window, found: Series, what: str, title: str, link: drawing.Link) -> Markup:

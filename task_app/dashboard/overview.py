@@ -13,7 +13,7 @@ from ..jobs.states import FINAL, State
 from ..jobs.wording import number_of
 from ..jobs.workers import WorkerState, WorkerView
 from .blueprint import blueprint
-from .history import charts
+from .history import charts, tasks
 from .live import begin
 from .windows import window_of
 
@@ -56,6 +56,7 @@ def overview() -> str:
         tiles=_tiles(service.counts()),
         window=window,
         charts=charts(window, now),
+        tasks=tasks(window),
         queues=queues,
         workers=workers,
         failures=failed.jobs,
