@@ -5,10 +5,10 @@ const form = document.querySelector("[data-filter]");
 const input = form.querySelector("input[role=combobox]");
 const list = form.querySelector("[role=listbox]");
 const fields = JSON.parse(input.dataset.fields); // [{name, label, values: bool}]
-let options = []; // [{text, note, pick}]
+let options = []; // [{text, note, pick, of}]; `of`: the field whose value it is
 let chosen = -1;
+let isMoved = false; // by the arrow keys: then the same stays chosen when more options come
 let asked = 0;
-let suggestedFor = ""; // what was typed when the options were made
 
 /** Split "task:ad" into the field and what is typed of the value; null while the name is being typed. */
 function parts(text) {
@@ -19,9 +19,9 @@ function parts(text) {
 }
 
 function show(found, hint = "") {
+  const kept = isMoved ? found.findIndex((option) => option.text === options[chosen]?.text) : -1;
   options = found;
-  suggestedFor = input.value;
-  chosen = found.length ? 0 : -1;
+  chosen = found.length ? Math.max(0, kept) : -1;
   list.replaceChildren(...found.map((option, index) => {
     const item = document.createElement("li");
     item.id = `filter-option-${index}`;
@@ -80,9 +80,11 @@ function names() {
 }
 
 async function values({ field, typed }) {
-  const mine = ++asked;
+  const mine = asked;
   const free = typed ? [{ text: `${field.name}: ${typed}`, note: "exactly", pick: () => add(field.name, typed) }] : [];
   if (!field.values) { show(free, field.label ?? "Type the value"); return; }
+  // Until the answer is there: what Enter chooses is what one sees, and fits what is typed.
+  show([...options.filter((option) => option.of === field.name && option.text.startsWith(typed)), ...free], "…");
   const url = new URL(form.dataset.filter, location.href);
   url.searchParams.set("field", field.name);
   url.searchParams.set("prefix", typed);
@@ -92,11 +94,13 @@ async function values({ field, typed }) {
     if (response.ok) found = (await response.json()).names;
   } catch { /* offline: what is typed can still be used */ }
   if (mine !== asked) return;
-  const known = found.map((name) => ({ text: name, pick: () => add(field.name, name) }));
+  const known = found.map((name) => ({ text: name, of: field.name, pick: () => add(field.name, name) }));
   show(known.length ? (found.includes(typed) ? known : [...known, ...free]) : free, "Nothing of this is there");
 }
 
 function suggest() {
+  isMoved = false;
+  asked += 1; // an answer that is still on its way is late
   const typed = parts(input.value);
   if (typed) values(typed); else names();
 }
@@ -108,9 +112,9 @@ input.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     event.preventDefault();
     if (list.hidden) { suggest(); return; }
+    isMoved = true;
     if (options.length) choose((chosen + (event.key === "ArrowDown" ? 1 : options.length - 1)) % options.length);
-  } else if (event.key === "Enter" && !list.hidden && chosen >= 0 && suggestedFor === input.value) {
-    // Options for something else are late: then the form sends what is typed.
+  } else if (event.key === "Enter" && !list.hidden && chosen >= 0) {
     event.preventDefault();
     options[chosen].pick();
   } else if (event.key === "Escape" && !list.hidden) {
