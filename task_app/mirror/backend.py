@@ -18,6 +18,7 @@ from celery.app.task import Context
 from celery.backends.base import BaseBackend, _create_chord_error_with_cause
 from celery.canvas import maybe_signature
 from celery.result import GroupResult, allow_join_result, result_from_tuple
+from celery.utils.serialization import UnpickleableExceptionWrapper, ensure_serializable
 from flask import Flask
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -350,8 +351,8 @@ class JobBackend(BaseBackend):
         """Describe an exception as the table keeps it."""
         if not isinstance(exc, BaseException):
             exc = Exception(str(exc))
-        described = self.prepare_exception(exc, "json")
-        args = described["exc_message"]
+        described = _unwrapped(exc) or self.prepare_exception(exc, "json")
+        args = ensure_serializable(described["exc_message"], self.encode)
         message = _message_of(exc)
         try:
             if len(codec.dumps(args, "the error")) > faults.TEXT_LIMIT:
@@ -617,12 +618,21 @@ def _current_attempt(connection: Connection, job_id: str) -> int:
     return 0 if found is None else int(found["attempt"])
 
 
+def _unwrapped(exc: BaseException) -> dict[str, Any] | None:
+    """Describe what Celery has put its stand-in for: exceptions that can't be pickled, as many libraries have."""
+    if not isinstance(exc, UnpickleableExceptionWrapper):
+        return None
+    return {"exc_type": exc.exc_cls_name, "exc_module": exc.exc_module, "exc_message": exc.exc_args}
+
+
 def _message_of(exc: BaseException) -> str:
     """Say what went wrong as people would."""
     if isinstance(exc, TimeLimitExceeded):
         return f"the hard time limit of {exc.args[0]} s was exceeded; the process that ran the task was killed"
     if isinstance(exc, SoftTimeLimitExceeded):
         return "the soft time limit was exceeded"
+    if isinstance(exc, UnpickleableExceptionWrapper):
+        return str(Exception(*exc.exc_args)) or str(exc.text)
     if isinstance(exc, exceptions.NotRegistered):
         return f"the worker knows no task {exc.args[0]!r}"
     return str(exc) or type(exc).__name__

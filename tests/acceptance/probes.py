@@ -30,6 +30,19 @@ def fail(message: str = "no good") -> None:
     raise Refused(message, 42)
 
 
+class Needy(Exception):
+    """An error that can't be made again from its arguments, so it can't be pickled either."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+
+
+@shared_task(name="probe.fail_needily")
+def fail_needily() -> None:
+    """Fail as many libraries do."""
+    raise Needy(507, "no room")
+
+
 @shared_task(name="probe.echo")
 def echo(value: Any = None) -> Any:
     """Return the argument."""

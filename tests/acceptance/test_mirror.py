@@ -52,6 +52,14 @@ def test_an_error_keeps_type_message_and_traceback(pair: Stack) -> None:
     assert "no good" in error["message"] and "in fail" in error["traceback"]
 
 
+def test_an_error_that_cannot_be_pickled_keeps_its_name(pair: Stack) -> None:
+    result = pair.task("probe.fail_needily").delay()
+    with pytest.raises(Exception, match="507: no room"):
+        result.get(timeout=WAIT)
+    error = pair.job(result.id).error
+    assert error is not None and (error["type"], error["message"]) == ("Needy", "507: no room")
+
+
 @pytest.mark.parametrize(
     ("task", "args", "says"),
     [
