@@ -154,14 +154,27 @@ def until_told(self: Any, path: str) -> int:
 @shared_task(name="probe.as_told")
 def as_told(path: str, total: int) -> str:
     """Go as far as the test has written into a file, and report each step."""
-    step = 0
-    while step < total:
-        told = Path(path)
-        while (int(told.read_text() or 0) if told.exists() else 0) <= step:
-            time.sleep(0.02)
-        step += 1
+    for step in range(1, total + 1):
+        _until_written(path, step)
         report_progress(step, total, f"step {step}")
     return "all done"
+
+
+def _until_written(path: str, number: int) -> None:
+    told = Path(path)
+    while not told.exists() or int(told.read_text() or 0) < number:
+        time.sleep(0.02)
+
+
+@shared_task(name="probe.hostile", bind=True)
+def hostile(self: Any, path: str, *values: Any, **named: Any) -> None:
+    """Say the first of the values wherever a task can say something; go on when told, and fail with it."""
+    text = str(values[0])
+    report_progress(1, 3, text)
+    _until_written(path, 1)
+    self.update_state(state=text, meta={"current": 2, "total": 3, "message": text})
+    _until_written(path, 2)
+    raise type(text, (Exception,), {"__module__": text})(text)
 
 
 @shared_task(name="probe.obedient")
