@@ -11,7 +11,7 @@ NEW_ENOUGH = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python3.14; do \
 	"$$python" -c 'import ensurepip, venv; $(NEW_ENOUGH)' 2>/dev/null && { echo "$$python"; break; }; done)
 
-.PHONY: help run test chaos bench bench-scale screenshots lint format lock migrate upgrade clean install install-dev
+.PHONY: help run test chaos bench bench-scale bench-pages screenshots lint format lock migrate upgrade clean install install-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: $(VENV)/dev.stamp $(BENCH)/made.stamp ## Measure this service beside its 
 
 bench-scale: $(VENV)/dev.stamp ## Measure with 5 million rows beside few; writes docs/benchmarks.md (ARGS="--rows 200000")
 	@exec $(PY) -m benchmarks.scale $(ARGS)
+
+bench-pages: $(VENV)/dev.stamp ## Measure every page in a browser with 1 million jobs; writes docs/dashboard-figures.md (ARGS="--rows 50000")
+	@exec $(PY) -m benchmarks.pages $(ARGS)
 
 screenshots: $(VENV)/dev.stamp ## Write pictures of every page to screenshots/ (ARGS="--only jobs")
 	@exec $(PY) -m tests.browser.screenshots $(ARGS)

@@ -17,6 +17,8 @@ LABELS = {"hour": "last hour", "day": "last day", "week": "7 days", "month": "30
 DEFAULT = "week"
 #: A filter that no job meets: a failure without a type has no list of its own, and must not stand for all of its task.
 NO_TYPE = "-"
+#: Groups on a page, of up to `triage.GROUPS`: each is a form of its own, and a page must stay light.
+SHOWN = 40
 #: Columns of the table, where they are no longer than what is shown.
 SPANS = ("hour", "day", "week")
 
@@ -55,20 +57,29 @@ def failures() -> str:
     length = WINDOWS[window]
     since = None if length is None else now - length
     found = service.failures(since, resolved=None if shows_resolved else False)
+    skip = skip_of(request.args.get("skip"))
     spans = [name for name in SPANS if length is None or (WINDOWS[name] or length) < length]
     return render_template(
         "dashboard/failures.html",
-        rows=[_row(group, since, shows_resolved, spans, now) for group in found.groups],
+        rows=[_row(group, since, shows_resolved, spans, now) for group in found.groups[skip : skip + SHOWN]],
+        skip=skip,
+        largest_url=here_with(skip=None) if skip else None,
+        next_url=here_with(skip=str(skip + SHOWN)) if skip + SHOWN < len(found.groups) else None,
         triage=found,
         reach=REACH,
         spans=[LABELS[name] for name in spans],
-        choices=[Choice(LABELS[name], here_with(window=name), name == window) for name in WINDOWS],
+        choices=[Choice(LABELS[name], here_with(window=name, skip=None), name == window) for name in WINDOWS],
         window_words="" if length is None else f"the {LABELS[window]}",
         shows_resolved=shows_resolved,
-        resolved_url=here_with(resolved=None if shows_resolved else "true"),
+        resolved_url=here_with(resolved=None if shows_resolved else "true", skip=None),
         here=here(),
         as_of=timestamp(now),
     )
+
+
+def skip_of(text: str | None) -> int:
+    """Return how many groups come before those of the page that an address asks for."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 6 else 0
 
 
 def window_of(name: str | None) -> str:

@@ -1,13 +1,19 @@
 """What holds for every page: nobody is kept out, it is light, it stays on this machine, and it fits a phone."""
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Response
+from playwright.sync_api import Page, Response, expect
+
+from task_app.jobs import faults, transitions
+from task_app.jobs.runtime import runtime
 
 from ..acceptance.stack import Stack, running
+from ..factories import job_row
 from .scenes import fill
 from .screenshots import addresses, pages
 
@@ -77,16 +83,21 @@ def _violations(page: Page, where: str, *rules: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_is_light_and_loads_nothing_from_elsewhere(places: dict[str, str], page: Page, name: str) -> None:
+def weigh(page: Page, url: str) -> dict[str, int]:
+    """Open a page; return the bytes of all that it loads, by address."""
     answers: list[Response] = []
 
     def note(answer: Response) -> None:
         answers.append(answer)
 
     page.on("response", note)
-    page.goto(places[name], wait_until="load")
-    loaded = {answer.url: len(answer.body()) for answer in answers if "/live/" not in answer.url}
+    page.goto(url, wait_until="load")
+    return {answer.url: len(answer.body()) for answer in answers if "/live/" not in answer.url}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_light_and_loads_nothing_from_elsewhere(places: dict[str, str], page: Page, name: str) -> None:
+    loaded = weigh(page, places[name])
     assert {urlsplit(url).hostname for url in loaded} <= {"127.0.0.1", None}, loaded
     assert sum(loaded.values()) <= HEAVIEST, sorted(loaded.items(), key=lambda item: -item[1])
 
@@ -99,3 +110,49 @@ def test_it_fits_a_phone(places: dict[str, str], page: Page, name: str) -> None:
     assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
     for table in page.locator("table.cards").all():
         assert table.evaluate("table => getComputedStyle(table.querySelector('tr:last-child')).display") == "grid"
+
+
+@pytest.fixture(scope="module")
+def crowded(stack: Stack, places: dict[str, str]) -> str:
+    """The address of the service, now with long names and texts, many kinds of failures and many queues."""
+    now = datetime.now(UTC)
+    error = json.dumps(faults.fault("E", "builtins", [], "said at length " * 20, "Traceback\n" * 50))
+    rows = [
+        job_row(
+            task=f"some.package.of.ours.reports.task_{number % 60}",
+            queue=f"reports-of-tenant-{number % 30}",
+            args=json.dumps(["long " * 200]),
+            state="FAILURE",
+            error=error,
+            error_type=f"SomethingWentWrong{number % 4}Error",
+            worker=f"reports-{number}@host-with-a-long-name.example.org",
+            created_at=now,
+            started_at=now,
+            finished_at=now,
+            dispatch_at=None,
+        )
+        for number in range(240)
+    ]
+    with stack.app.app_context(), runtime().engine.connect() as connection:
+        transitions.insert_jobs(connection, rows)
+        transitions.insert_jobs(connection, [job_row(queue=row["queue"], dispatch_at=None) for row in rows[:30]])
+    return places["overview"].rstrip("/")
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/failures", "/queues", "/workers"])
+def test_it_is_light_with_much_to_show(crowded: str, page: Page, path: str) -> None:
+    loaded = weigh(page, crowded + path)
+    assert sum(loaded.values()) <= HEAVIEST, sorted(loaded.items(), key=lambda item: -item[1])
+
+
+def test_the_kinds_of_failures_have_pages(crowded: str, page: Page) -> None:
+    page.goto(f"{crowded}/failures")
+    rows = page.locator("#groups tr[data-row]")
+    expect(rows).to_have_count(40)
+    expect(page.get_by_role("navigation", name="Pages of the list")).to_contain_text("1 to 40 of 65 kinds")
+    first = rows.first.get_attribute("data-row")
+    page.get_by_role("link", name="Smaller").click()
+    expect(page).to_have_url(f"{crowded}/failures?skip=40")
+    expect(rows).to_have_count(25)
+    page.get_by_role("link", name="Largest").click()
+    expect(rows.first).to_have_attribute("data-row", first or "")
