@@ -42,8 +42,8 @@ HEAD = """# How long pages take
 
 Made by `make bench-pages` on {date}: {rows:,} jobs of {days} days, {cores} cores, Python {python}, one gunicorn with 16
 threads, and a Chromium that has never been there, so nothing is in its cache. Medians of {rounds} looks, and
-the 95th percentile in brackets, in milliseconds. *Server*: until the answer begins. *Paint*: from the click until something is on the screen.
-*Weight*: of the page and all its files, uncompressed."""
+the 95th percentile in brackets, in milliseconds. *Server*: until the answer begins. *Paint*: from the click until
+something is on the screen. *Weight*: of the page and all its files, uncompressed."""
 
 
 class Sample(NamedTuple):
