@@ -18,7 +18,7 @@ DEFAULT = "week"
 #: A filter that no job meets: a failure without a type has no list of its own, and must not stand for all of its task.
 NO_TYPE = "-"
 #: Groups on a page, of up to `triage.GROUPS`: each is a form of its own, and a page must stay light.
-SHOWN = 40
+SHOWN = 30
 #: Columns of the table, where they are no longer than what is shown.
 SPANS = ("hour", "day", "week")
 
