@@ -111,7 +111,7 @@ def unharmed(page: Page) -> Callable[[], None]:
     """Assert that the page as it stands shows text and nothing else."""
 
     def look() -> None:
-        assert page.evaluate(DAMAGE) == []
+        assert page.evaluate(DAMAGE) == [], page.url
         assert str(1337 * 1337) not in page.content()
 
     return look
@@ -143,12 +143,12 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("path", PLACES)
-def test_it_stays_text(site: str, page: Page, unharmed: Callable[[], None], path: str) -> None:
-    answer = page.goto(site + path.format(evil=quote(EVIL, safe=""), id=quote(ID, safe="")))
-    assert answer is not None and answer.status < 500
-    page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
-    unharmed()
+def test_it_stays_text(site: str, page: Page, unharmed: Callable[[], None]) -> None:
+    for path in PLACES:
+        answer = page.goto(site + path.format(evil=quote(EVIL, safe=""), id=quote(ID, safe="")))
+        assert answer is not None and answer.status < 500, path
+        page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+        unharmed()
 
 
 def test_it_is_shown_as_it_is(site: str, page: Page) -> None:
@@ -226,9 +226,7 @@ def test_it_stays_text_among_suggestions(site: str, page: Page, unharmed: Callab
     unharmed()
 
 
-@pytest.mark.parametrize(
-    "where", ["javascript:window.pwned=1", "//evil.test/", "https://evil.test/", "/\\evil.test", "\t//evil.test"]
-)
-def test_signing_in_leads_to_no_other_place(stack: Stack, site: str, page: Page, where: str) -> None:
-    page.goto(f"{site}/sign-in?next={quote(where, safe='')}")
-    expect(page).to_have_url(f"{site}/")
+def test_signing_in_leads_to_no_other_place(site: str, page: Page) -> None:
+    for where in ("javascript:window.pwned=1", "//evil.test/", "https://evil.test/", "/\\evil.test", "\t//evil.test"):
+        page.goto(f"{site}/sign-in?next={quote(where, safe='')}")
+        expect(page).to_have_url(f"{site}/")
