@@ -25,12 +25,12 @@ EVIL = (
     "\"'><img src=x onerror=window.pwned=1><script>window.pwned=1</script>"
     "{{1337*1337}}${1337*1337}&lt;b&gt;</textarea></title>"
 )
-ID = "\"'><img src=x onerror=window.pwned=1>{{1337*1337}}"
+ID = "\"'><marquee>{{1337*1337}}"  # no id has white space
 ERROR = {"type": EVIL, "module": EVIL, "args": [EVIL], "message": EVIL, "traceback": f"{EVIL}\n{EVIL}"}
 #: What became of it: scripts that ran, elements that none of our templates has, addresses that are scripts.
 DAMAGE = """() => [
   window.pwned,
-  ...document.querySelectorAll("img, script:not([src]), iframe, [onerror], [onload], [onclick]"),
+  ...document.querySelectorAll("img, marquee, script:not([src]), iframe, [onerror], [onload], [onclick]"),
   ...[...document.querySelectorAll("[href], [action], [src]")].filter((element) =>
     ["href", "action", "src"].some((name) => /^\\s*(javascript|data|vbscript):/i.test(element.getAttribute(name)))),
 ].filter(Boolean).map((found) => found.outerHTML ?? String(found))"""
