@@ -29,6 +29,11 @@ class Flower:
         answer = self.http.get(path)
         return answer.raise_for_status().json()
 
+    def worker(self, node: str) -> Any:
+        """Return what a worker has said of itself, once it has answered all that Flower asks; else None."""
+        said = self.get("/api/workers?refresh=true").get(node, {})
+        return said if said.keys() >= {"active_queues", "conf", "registered"} else None
+
     def state_of(self, job_id: str) -> str | None:
         """Return the state of a job as events have told it; None for one it has not heard of."""
         answer = self.http.get(f"/api/task/info/{job_id}")
@@ -42,7 +47,7 @@ def test_flower_shows_workers_and_jobs_and_steers_them(database: str, broker: st
         stack.start_worker(name="seen")
         node = f"seen-{stack.queue}@test"
         until(lambda: node in flower.http.get("/workers").text, "the worker on its page")
-        worker = until(lambda: flower.get("/api/workers?refresh=true").get(node), "what the worker says of itself")
+        worker = until(lambda: flower.worker(node), "what the worker says of itself")
         assert [queue["name"] for queue in worker["active_queues"]] == [stack.queue]
         assert worker["conf"]["task_default_queue"] == stack.queue and "add" in worker["registered"]
 
