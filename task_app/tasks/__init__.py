@@ -5,6 +5,9 @@ Its name, summary and arguments appear in the API by themselves. Tasks run insid
 run more than once: see docs/howto/add-a-task.md.
 """
 
+import logging
+from importlib import import_module
+
 from celery import Celery
 from flask import Flask
 
@@ -29,6 +32,24 @@ __all__ = [
     "send_welcome_email",
     "sleep_task",
 ]
+
+logger = logging.getLogger(__name__)
+
+#: Modules of this package whose libraries are in the extra `gallery`. Without them their tasks are not there.
+GALLERY: tuple[str, ...] = ()
+
+
+def _import_gallery() -> None:
+    for name in GALLERY:
+        try:
+            import_module(f".{name}", __name__)
+        except ModuleNotFoundError as missing:
+            if missing.name is None or missing.name.partition(".")[0] == "task_app":
+                raise
+            logger.debug("the tasks of %s are left out: %s is not installed", name, missing.name)
+
+
+_import_gallery()
 
 
 def init_app(app: Flask) -> None:
