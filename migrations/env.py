@@ -5,6 +5,8 @@ from typing import Any
 from alembic import context
 from flask import current_app
 
+from task_app import startup
+
 
 def run_offline() -> None:
     """Write the SQL instead of running it (`flask db upgrade --sql`)."""
@@ -16,6 +18,9 @@ def run_offline() -> None:
 
 def run_online() -> None:
     """Run the migrations on the app's database."""
+    if current_app.config["EMBEDDED_DATABASE"]:
+        with startup.one_line_errors():
+            startup.make_instance_folder(current_app)
     migrate = current_app.extensions["migrate"]
     engine = migrate.db.engine
     with engine.connect() as connection:

@@ -116,7 +116,7 @@ def start(app: Flask) -> None:
 
     An unreachable broker is only a warning: jobs wait in the database until it is back.
     """
-    _make_instance_folder(app)
+    make_instance_folder(app)
     secret_key.ensure(app)
     if app.config["EMBEDDED_BROKER"]:
         embedded.ensure_running(app.instance_path)
@@ -145,7 +145,8 @@ def _look_for_result_backend(app: Flask) -> None:
         raise ConfigurationError(name, f"can't be used: {_one_line(error)}") from None
 
 
-def _make_instance_folder(app: Flask) -> None:
+def make_instance_folder(app: Flask) -> None:
+    """Make the folder of local state where it is missing. Raises ConfigurationError."""
     try:
         Path(app.instance_path).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -17,10 +17,10 @@ class QueueSchema(Schema):
     queue = fields.String(required=True)
     waiting = fields.Integer(
         required=True,
-        metadata={"description": f"Jobs on the broker that nobody has started; {COUNT_LIMIT}: that many or more."},
+        metadata={"description": f"Jobs that are ready and that nobody has started; {COUNT_LIMIT}: that many or more."},
     )
     oldest_at = fields.DateTime(
-        required=True, allow_none=True, metadata={"description": "Since when the oldest of them has been there."}
+        required=True, allow_none=True, metadata={"description": "Since when the oldest of them has been ready."}
     )
     listeners = fields.List(fields.String(), required=True, metadata={"description": "Names of living workers."})
     paused_at = fields.DateTime(required=True, allow_none=True, metadata={"description": "null: it is not paused."})

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
+from marshmallow import ValidationError
 
 from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
 from ..jobs import service
@@ -14,17 +14,19 @@ from ..jobs.document import document
 from ..jobs.filters import Filter
 from ..jobs.runtime import utcnow
 from ..jobs.states import State, is_final, is_waiting
-from ..jobs.submission import HIGHEST_PRIORITY, Submission
+from ..jobs.submission import HIGHEST_PRIORITY
 from ..jobs.view import JobView
 from ..mirror import arguments
-from ..mirror.public import UnknownTask, as_json, find_task
+from ..mirror.public import UnknownTask, find_task
 from ..startup import StartedGroup
+from ..web.submission import SubmissionSchema
 from .filtering import filter_options, newest
 from .following import follow
 from .output import ago, print_json, print_table, took
 
 #: What commands that wait end with, when the job does not succeed. 2 is click's: wrong usage.
 FAILED, REVOKED, STILL_RUNNING = 1, 3, 4
+Bound = tuple[list[Any], dict[str, Any]]
 COLUMNS = ("id", "task", "state", "progress", "created", "took", "queue", "worker", "waits for")
 
 group = StartedGroup("jobs", help="Submit, follow and steer jobs.")
@@ -40,6 +42,8 @@ def clear_errors() -> Iterator[None]:
     except arguments.ArgumentErrors as error:
         lines = [f"  {name}: {' '.join(messages)}" for name, messages in error.errors.items()]
         raise click.UsageError(f"{error}\n" + "\n".join(lines)) from None
+    except ValidationError as error:
+        raise click.UsageError("\n".join(_lines(error.messages_dict))) from None
     except UnknownTask as error:
         raise click.ClickException(f"There is no task {error.name!r} that can be submitted.") from None
     except (JobNotFound, JobExists, IllegalMove, ValueNotStorable) as error:
@@ -51,9 +55,12 @@ def clear_errors() -> Iterator[None]:
 @click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--args", "args_json", help="Positional arguments, as a JSON array.")
 @click.option("--kwargs", "kwargs_json", help="Arguments by name, as a JSON object, instead of NAME=VALUE.")
+@click.option("--id", "task_id", help="A UUID for the job, so that submitting it twice makes one job.")
 @click.option("--queue")
 @click.option("--priority", type=click.IntRange(0, HIGHEST_PRIORITY), help="Higher goes first.")
 @click.option("--countdown", type=click.FloatRange(0), help="Seconds until the job may run.")
+@click.option("--eta", help="When the job may run: an ISO 8601 time with a zone.")
+@click.option("--expires", help="After which time, or how many seconds from now, it is not started.")
 @click.option("--tag", "tags", multiple=True, help="Can be given several times.")
 @click.option("--max-retries", type=click.IntRange(0))
 @click.option("--soft-time-limit", type=click.FloatRange(0, min_open=True), help="Seconds.")
@@ -66,14 +73,11 @@ def submit(
     values: tuple[str, ...],
     args_json: str | None,
     kwargs_json: str | None,
-    queue: str | None,
-    priority: int | None,
-    countdown: float | None,
     tags: tuple[str, ...],
     wait: bool,
     timeout: float | None,
     wants_json: bool,
-    **limits: float | None,
+    **options: Any,
 ) -> None:
     """Submit a job: flask jobs submit add a=1 b=2 --wait
 
@@ -81,19 +85,9 @@ def submit(
     revoked and 4 if it has not ended after --timeout.
     """
     with clear_errors():
-        texts = _arguments(task, values, args_json, kwargs_json)
-        job = service.submit(
-            Submission(
-                task=task,
-                args=texts[0],
-                kwargs=texts[1],
-                queue=queue,
-                priority=priority,
-                due_at=None if countdown is None else utcnow() + timedelta(seconds=countdown),
-                tags=tags,
-                message={name: value for name, value in limits.items() if value is not None},
-            )
-        )
+        args, kwargs = _arguments(task, values, args_json, kwargs_json)
+        wanted = {"task": task, "args": args, "kwargs": kwargs, "tags": list(tags)}
+        job = service.submit(SubmissionSchema().load(wanted | _given(options)))
     if wait:
         end_with(follow(job, timeout), wants_json)
     elif wants_json:
@@ -116,15 +110,29 @@ def show_list(limit: int, wants_json: bool, **wanted: Any) -> None:
         print_table(COLUMNS, [row_of(job) for job in jobs])
 
 
-def _arguments(task: str, values: tuple[str, ...], args_json: str | None, kwargs_json: str | None) -> tuple[str, str]:
+def _arguments(task: str, values: tuple[str, ...], args_json: str | None, kwargs_json: str | None) -> Bound:
     if values and kwargs_json is not None:
         raise click.UsageError("Give the arguments as NAME=VALUE or with --kwargs, not both.")
     args = [] if args_json is None else read_json(args_json, list, "--args")
     if kwargs_json is not None:
-        bound = arguments.bind(find_task(task), args, read_json(kwargs_json, dict, "--kwargs"))
+        return arguments.bind(find_task(task), args, read_json(kwargs_json, dict, "--kwargs"))
+    return arguments.bind(find_task(task), args, _pairs(values), coerce=True)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what was not given, and read what may be a number of seconds."""
+    given = {name: value for name, value in options.items() if value is not None}
+    with suppress(KeyError, ValueError):
+        given["expires"] = float(given["expires"])
+    return given
+
+
+def _lines(messages: Any, where: str = "") -> Iterator[str]:
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            yield from _lines(inner, f"{where}.{key}" if where else str(key))
     else:
-        bound = arguments.bind(find_task(task), args, _pairs(values), coerce=True)
-    return as_json(bound[0]), as_json(bound[1])
+        yield f"{where}: {' '.join(messages)}"
 
 
 def _pairs(values: Iterable[str]) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case
 
 from .filters import COLUMNS, RUNNING, SEVERAL, Argument, Columns, Filter, meets
 from .models import Job, JobTag
-from .queries import Place, get_many, queues_with_published
+from .queries import PRIORITIES, Place, get_many, queues_with_published
 from .states import FINAL, WAITING, State
 from .view import VIEW_COLUMNS, JobView
 
@@ -376,6 +376,9 @@ def counts(connection: Connection, limit: int = COUNT_LIMIT) -> dict[str, int]:
     return found | {row.state: row.number for row in connection.execute(by_state)}
 
 
+#: How far ahead the alarm of a due job may stand: a dispatcher has leased it, or the broker has refused it.
+DISPATCH_PAUSE = timedelta(seconds=30)
+
 #: How many waiting and running jobs `pulse` counts.
 FEW = 200
 
@@ -400,16 +403,19 @@ def pulse(connection: Connection) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """What waits in a queue for a worker: how many jobs, and since when the oldest has been on the broker."""
+    """What waits in a queue for a worker: how many jobs, and since when the oldest has been ready."""
 
     queue: str
     waiting: int
     oldest_at: datetime
 
 
-def depths(connection: Connection, limit: int = COUNT_LIMIT) -> list[Depth]:
-    """Return the queues in which jobs wait for a worker, by name; `limit` means that many or more."""
-    found = []
+def depths(connection: Connection, now: datetime, limit: int = COUNT_LIMIT) -> list[Depth]:
+    """Return the queues in which jobs wait for a worker, by name; `limit` means that many or more.
+
+    These are the jobs that the broker has, and those that it could not be given.
+    """
+    found = {depth.queue: depth for depth in _unpublished(connection, now, limit)}
     for queue in queues_with_published(connection):
         near = (
             select(_c.published_at)
@@ -420,5 +426,26 @@ def depths(connection: Connection, limit: int = COUNT_LIMIT) -> list[Depth]:
         )
         number, oldest = connection.execute(select(func.count(), func.min(near.c.published_at))).one()
         if number:
-            found.append(Depth(queue, number, oldest))
-    return found
+            here = Depth(queue, number, oldest)
+            found[queue] = _together(here, found[queue], limit) if queue in found else here
+    return [found[queue] for queue in sorted(found)]
+
+
+def _unpublished(connection: Connection, now: datetime, limit: int) -> list[Depth]:
+    """Return what is due and not on the broker: next to nothing, but when the broker is away."""
+    near = (
+        select(_c.queue, func.coalesce(_c.due_at, _c.created_at).label("since"))
+        .where(
+            _c.priority.in_(PRIORITIES),
+            _c.dispatch_at <= now + DISPATCH_PAUSE,
+            or_(_c.due_at.is_(None), _c.due_at <= now),
+        )
+        .limit(limit)
+        .subquery()
+    )
+    by_queue = select(near.c.queue, func.count().label("number"), func.min(near.c.since).label("oldest"))
+    return [Depth(row.queue, row.number, row.oldest) for row in connection.execute(by_queue.group_by(near.c.queue))]
+
+
+def _together(one: Depth, other: Depth, limit: int) -> Depth:
+    return Depth(one.queue, min(limit, one.waiting + other.waiting), min(one.oldest_at, other.oldest_at))

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from . import lists, queue_control, workers
+from .runtime import utcnow
 from .view import timestamp
 
 
@@ -16,7 +17,7 @@ class QueueView:
 
     name: str
     waiting: int = 0  # for a worker; `lists.COUNT_LIMIT` means that many or more
-    oldest_at: datetime | None = None  # since when the oldest of them has been on the broker
+    oldest_at: datetime | None = None  # since when the oldest of them has been ready
     listeners: tuple[str, ...] = ()  # names of living workers; while it is paused they take nothing from it
     paused_at: datetime | None = None  # None: not paused
     paused_by: str | None = None
@@ -24,7 +25,7 @@ class QueueView:
 
 def overview(connection: Connection, silence: timedelta) -> list[QueueView]:
     """Return every queue that is known, by name; `silence` is how long a living worker may say nothing."""
-    depths = {depth.queue: depth for depth in lists.depths(connection)}
+    depths = {depth.queue: depth for depth in lists.depths(connection, utcnow())}
     listeners = workers.listeners(connection, silence)
     pauses = queue_control.paused(connection)
     found = []

@@ -106,7 +106,7 @@ def counts() -> dict[str, int]:
 def depths() -> list[lists.Depth]:
     """Return the queues in which jobs wait for a worker; `lists.COUNT_LIMIT` jobs mean that many or more."""
     with runtime().engine.connect() as connection:
-        return lists.depths(connection)
+        return lists.depths(connection, utcnow())
 
 
 def queue_views() -> list[queues.QueueView]:

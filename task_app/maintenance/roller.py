@@ -100,7 +100,7 @@ class Roller:
         if not rolling.claim(connection, SHORT, current):
             return 0
         rows = rolling.count_ended(connection, SHORT, until - AGAIN, current + SPAN)
-        for key, seen in rolling.of_depths(lists.depths(connection), current, now).items():
+        for key, seen in rolling.of_depths(lists.depths(connection, now), current, now).items():
             rows.setdefault(key, Tally()).add(seen)
         return rolling.write(engine, SHORT, rows)
 

@@ -51,6 +51,18 @@ def test_a_job_is_submitted_and_its_id_printed(app: Flask) -> None:
     assert (job.tags, job.options["time_limit"]) == (["red", "blue"], 60)
 
 
+def test_a_job_is_submitted_for_later_once(app: Flask) -> None:
+    job_id = "0193cdf0-0000-7000-8000-000000000001"
+    options = f"--id {job_id} --eta 2035-01-31T12:00:00+01:00 --expires 2035-02-01T00:00:00Z"
+    assert run(app, *f"jobs submit add a=1 b=2 {options}".split()).exit_code == 0
+    again = run(app, *f"jobs submit add a=1 b=2 {options}".split())
+    assert again.exit_code == 1 and job_id in again.stderr
+    with app.app_context():
+        job = service.get(job_id)
+    assert job.due_at == datetime(2035, 1, 31, 11, tzinfo=UTC)
+    assert job.expires_at == datetime(2035, 2, 1, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -63,6 +75,11 @@ def test_a_job_is_submitted_and_its_id_printed(app: Flask) -> None:
         ("jobs submit add --kwargs nonsense", "not JSON"),
         ("jobs submit nothing", "no task 'nothing'"),
         ("jobs submit add a=1 b=2 --priority 10", "0<=x<=9"),
+        ("jobs submit add a=1 b=2 --queue no/where", "queue: String does not match"),
+        ("jobs submit add a=1 b=2 --id 5", "task_id: Not a valid UUID."),
+        ("jobs submit add a=1 b=2 --eta tomorrow", "eta: Not an ISO 8601 time"),
+        ("jobs submit add a=1 b=2 --expires -1", "expires: Must be greater than 0"),
+        ("jobs submit add a=1 b=2 --countdown 60 --expires 30", "would expire before it may run"),
         ("jobs show nobody", "nobody"),
         ("jobs watch nobody", "nobody"),
     ],
@@ -119,16 +136,16 @@ def test_cancel_and_retry_say_what_became_of_each(app: Flask) -> None:
     assert run(app, "jobs", "retry", ended).exit_code == 1, "it has not ended"
 
 
-def test_queues_tell_what_waits_and_that_nobody_listens(app: Flask) -> None:
+def test_queues_tell_what_waits_on_the_broker_or_for_it_and_that_nobody_listens(app: Flask) -> None:
     assert run(app, "queues", "list").stdout == ""
     first, _ = submitted(app), submitted(app)
     now = datetime.now(UTC)
     with app.app_context(), runtime().engine.connect() as connection:
         transitions.mark_published(connection, [(first, 1)], now)
     queue, waiting, oldest, listeners, paused = run(app, "queues", "list").stdout.strip().split("\t")
-    assert (queue, waiting, listeners, paused) == ("celery", "1", "nobody", "-") and oldest.endswith("ago")
+    assert (queue, waiting, listeners, paused) == ("celery", "2", "nobody", "-") and oldest.endswith("ago")
     (shown,) = json.loads(run(app, "queues", "list", "--json").stdout)
-    assert (shown["queue"], shown["waiting"], shown["listeners"]) == ("celery", 1, [])
+    assert (shown["queue"], shown["waiting"], shown["listeners"]) == ("celery", 2, [])
 
 
 def test_queues_are_paused_and_resumed(app: Flask) -> None:

@@ -140,7 +140,7 @@ READS: dict[str, Do] = {
         c, Filter(tag="red"), limit=50, after=(NOW - timedelta(days=9), ONE)
     ),
     "versions by task and queue": lambda c: lists.versions(c, Filter(task="task.7", queue="queue-3"), limit=50),
-    "depths": lambda c: lists.depths(c, limit=100),
+    "depths": lambda c: lists.depths(c, datetime.now(UTC), limit=100),
     "counts": lambda c: lists.counts(c, limit=100),
     "their pulse": lists.pulse,
     "by day": lambda c: lists.page(

@@ -54,7 +54,8 @@ def test_a_queue_is_known_by_its_jobs_its_listeners_or_its_pause(every_database:
     with engine.connect() as connection:
         job_id = insert_job(connection, queue="busy")
         transitions.mark_published(connection, [(job_id, 1)], published_at)
-        insert_job(connection, queue="not published")
+        insert_job(connection, queue="busy")  # the broker could not be given it
+        insert_job(connection, queue="later", due_at=published_at + timedelta(hours=1))
         for worker_id, name in (("life-1", "w1"), ("life-2", "w2"), ("life-3", "gone"), ("life-4", "silent")):
             workers.register(connection, card(worker_id, name, "busy", "idle"))
         workers.say_goodbye(connection, "life-3")
@@ -65,7 +66,7 @@ def test_a_queue_is_known_by_its_jobs_its_listeners_or_its_pause(every_database:
         asleep, busy, idle = service.queue_views()
     assert (asleep.name, asleep.listeners, asleep.waiting, asleep.oldest_at) == ("asleep", (), 0, None)
     assert asleep.paused_at is not None and asleep.paused_by == "alice"
-    assert (busy.name, busy.listeners, busy.waiting, busy.paused_at) == ("busy", ("w1", "w2"), 1, None)
+    assert (busy.name, busy.listeners, busy.waiting, busy.paused_at) == ("busy", ("w1", "w2"), 2, None)
     assert busy.oldest_at == published_at
     assert (idle.name, idle.listeners, idle.waiting) == ("idle", ("w1", "w2"), 0)
     with every_database.app_context():

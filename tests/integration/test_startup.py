@@ -75,6 +75,12 @@ def test_every_command_ends_with_one_line(
     assert "hunter2" not in ended.stdout + ended.stderr
 
 
+def test_the_schema_can_be_made_before_anything_else(tmp_path: Path) -> None:
+    done = run(tmp_path, "flask", "db", "upgrade")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "instance" / config.SQLITE_FILE).exists()
+
+
 def test_building_an_app_touches_nothing(tmp_path: Path) -> None:
     dispose(create_app({"INSTANCE_PATH": str(tmp_path / "instance")}))
     assert list(tmp_path.iterdir()) == []
