@@ -119,6 +119,12 @@ def test_who_types_fast_does_not_wait_for_suggestions(site: str, page: Page) -> 
     expect(page).to_have_url(re.compile(rf"tag={TAG}&task=report.foxtrot$"))
 
 
+def arrived(page: Page, url: str) -> None:
+    """Wait until the page is there and its scripts listen; the address changes before that."""
+    expect(page).to_have_url(url)
+    page.wait_for_load_state("load")
+
+
 def test_everything_is_reached_by_keyboard(site: str, page: Page) -> None:
     page.goto(f"{site}/jobs?tag={TAG}")
     first, second, *_ = rows_of(page)
@@ -135,7 +141,7 @@ def test_everything_is_reached_by_keyboard(site: str, page: Page) -> None:
     page.keyboard.press("k")
     expect(row).to_have_attribute("data-row", first)
     page.keyboard.press("Enter")
-    expect(page).to_have_url(f"{site}/jobs/{first}")
+    arrived(page, f"{site}/jobs/{first}")
     page.keyboard.press("?")
     help_ = page.get_by_role("dialog", name="Keyboard")
     expect(help_).to_be_visible()
@@ -149,9 +155,9 @@ def test_everything_is_reached_by_keyboard(site: str, page: Page) -> None:
     expect(page.locator("#search")).not_to_be_focused()
     page.keyboard.press("g")
     page.keyboard.press("j")
-    expect(page).to_have_url(f"{site}/jobs")
+    arrived(page, f"{site}/jobs")
     page.keyboard.press("n")
-    expect(page).to_have_url(f"{site}/new")
+    arrived(page, f"{site}/new")
 
 
 def test_the_focus_is_seen_and_the_frame_can_be_skipped(site: str, page: Page) -> None:
