@@ -190,7 +190,8 @@ def _argument_errors(error: arguments.ArgumentErrors) -> dict[str, Any]:
 
 
 #: What a plain submission has and no more.
-_PLAIN = frozenset({"task", "args", "kwargs"})
+_PLAIN = frozenset({"task", "args", "kwargs", "task_id"})
+_USUAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _plain_submission(value: Any) -> Submission | None:
@@ -200,11 +201,14 @@ def _plain_submission(value: Any) -> Submission | None:
     name, args, kwargs = value.get("task"), value.get("args", []), value.get("kwargs", {})
     if not isinstance(name, str) or not isinstance(args, list) or not isinstance(kwargs, dict):
         return None
+    job_id = value.get("task_id")
+    if "task_id" in value and not (isinstance(job_id, str) and _USUAL_UUID.fullmatch(job_id)):
+        return None
     try:
         texts = argument_texts(find_task(name), args, kwargs)
     except (UnknownTask, ValidationError):
         return None
-    return Submission(task=name, args=texts[0], kwargs=texts[1])
+    return Submission(task=name, args=texts[0], kwargs=texts[1], id=job_id)
 
 
 def edited_arguments(job: JobView, edited: Mapping[str, Any]) -> dict[str, str]:
