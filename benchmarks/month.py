@@ -12,6 +12,7 @@ from flask import Flask
 from sqlalchemy import Connection, insert, select, text
 
 from task_app.jobs import faults, transitions
+from task_app.jobs.database import transaction
 from task_app.jobs.ids import new_id
 from task_app.jobs.models import Job, JobTag, Worker
 from task_app.jobs.runtime import runtime
@@ -37,7 +38,8 @@ def fill(app: Flask, rows: int) -> dict[str, str]:
     with app.app_context(), runtime().engine.connect() as connection:
         made = _ended(rows, now, dice)
         while batch := list(islice(made, BATCH)):
-            _insert(connection, batch)
+            with transaction(runtime().engine) as together:
+                _insert(together, batch)
         transitions.insert_jobs(connection, list(_unfinished(now)))
         connection.execute(insert(Worker), [_worker(number, now) for number in range(WORKERS)])
         connection.execute(text("ANALYZE"))

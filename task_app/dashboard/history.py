@@ -76,7 +76,7 @@ class TaskRow:
 
 def tasks(window: Window) -> list[TaskRow]:
     """Return the tasks with the most jobs in a window, and how long these ran."""
-    found = list(figures.by_name(Kind.TASK, start=window.start, end=window.end).items())[:MOST_TASKS]
+    found = figures.by_name(Kind.TASK, start=window.start, end=window.end, limit=MOST_TASKS).items()
     slowest = max((one.run.p95 for _, one in found if one.run), default=0.0)
     times = {"finished_after": timestamp(window.start), "finished_before": timestamp(window.end)}
     return [

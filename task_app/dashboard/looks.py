@@ -77,8 +77,7 @@ def look_at_failures(args: MultiDict[str, str]) -> Watching:
 
     def look(connection: Connection) -> Any:
         since = None if length is None else utcnow() - length
-        groups = triage.failures(connection, since, resolved=resolved).groups
-        return [(group.error, group.task, group.count, group.newest) for group in groups]
+        return triage.pulse(connection, since, resolved=resolved)
 
     return (length, resolved), look
 

@@ -30,10 +30,10 @@ def series(
         return rollups.series(connection, kind, name, start=start, end=end, points=points)
 
 
-def by_name(kind: Kind | str, *, start: datetime, end: datetime) -> dict[str, Figures]:
-    """Return what happened in a window, by task or queue, those with the most jobs first."""
+def by_name(kind: Kind | str, *, start: datetime, end: datetime, limit: int | None = None) -> dict[str, Figures]:
+    """Return what happened in a window, by task or queue, those with the most jobs first; of all, or of so many."""
     with runtime().engine.connect() as connection:
-        return rollups.by_name(connection, kind, start=start, end=end)
+        return rollups.by_name(connection, kind, start=start, end=end, limit=limit)
 
 
 def names(kind: Kind | str, *, start: datetime, end: datetime) -> list[str]:

@@ -127,9 +127,13 @@ class _Beginning:
     ) -> Select[Any]:
         """Return the statement for the newest jobs that meet it, from after one place to another."""
         if self.name == "tag":
-            joined = select(*columns).join_from(JobTag, Job, _tag.job_id == _c.id).where(_tag.tag == self.values[0])
+            if columns is _PLACE:  # a tag goes with its job: no need to look at that
+                found = select(_tag.created_at, _tag.job_id.label("id")).select_from(JobTag)
+            else:
+                found = select(*columns).join_from(JobTag, Job, _tag.job_id == _c.id)
             times = _between(self.wanted, _tag.created_at, _tag.job_id, after, end)
-            return joined.where(*times).order_by(_tag.created_at.desc(), _tag.job_id.desc()).limit(limit)
+            tagged = found.where(_tag.tag == self.values[0], *times)
+            return tagged.order_by(_tag.created_at.desc(), _tag.job_id.desc()).limit(limit)
         found = select(*columns).where(*_between(self.wanted, _c.created_at, _c.id, after, end))
         if self.name is None:
             return _newest_first(found, _c).limit(limit)

@@ -166,9 +166,17 @@ def _by_step(
     return looked, tallies
 
 
-def by_name(connection: Connection, kind: Kind | str, *, start: datetime, end: datetime) -> dict[str, Figures]:
-    """Return what happened in a window, by task or queue, those with the most jobs first."""
-    rows = select(_c.name, *_tallied).where(_c.kind == Kind(kind), _within(_cover(connection, start, end)))
+def by_name(
+    connection: Connection, kind: Kind | str, *, start: datetime, end: datetime, limit: int | None = None
+) -> dict[str, Figures]:
+    """Return what happened in a window, by task or queue, those with the most jobs first; of all, or of so many."""
+    wanted = _c.kind == Kind(kind), _within(_cover(connection, start, end))
+    rows = select(_c.name, *_tallied).where(*wanted)
+    if limit is not None:
+        # Adding up histograms is the dear part: only for those that are shown.
+        jobs = func.sum(_c.succeeded + _c.failed + _c.revoked)
+        most = select(_c.name).where(*wanted).group_by(_c.name).order_by(jobs.desc(), _c.name).limit(limit)
+        rows = rows.where(_c.name.in_(list(connection.execute(most).scalars())))
     tallies: dict[str, Tally] = {}
     for name, *counted in connection.execute(rows):
         tallies.setdefault(name, Tally()).add_columns(*counted)

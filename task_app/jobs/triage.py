@@ -1,11 +1,12 @@
 """Failures by what went wrong: which kinds there are, how many of each, since when, and one to look at."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, func, select, true
 
 from .filters import Columns
 from .models import Job
@@ -60,36 +61,53 @@ def failures(
 
     Looks at the newest `reach` failures there are, at no more.
     """
-    newest = _c.created_at.desc(), _c.id.desc()
-    columns = (_c.id, _c.task, _c.error_type, _c.created_at, _c.finished_at, _c.resolved_at)
-    near = select(*columns).where(_c.state == State.FAILURE).order_by(*newest).limit(reach).subquery()
-    now = database_time(connection)
-    windows = {name: now - length for name, length in WINDOWS.items() if length is not None}
-    first = _with_numbers_of_its_kind(near.c, _asked_for(near.c, since, resolved), windows).subquery()
-    largest = select(first).where(first.c.place == 1).order_by(first.c.number.desc(), first.c.last_at.desc())
-    rows = connection.execute(largest.limit(GROUPS)).all()
-    messages = _messages(connection, [row.id for row in rows])
-    groups = [
-        Group(
-            error=row.error_type,
-            task=row.task,
-            count=row.number,
-            within={name: row._mapping[f"within_{name}"] for name in windows},
-            first_at=row.first_at,
-            last_at=row.last_at,
-            newest=row.id,
-            message=messages.get(row.id, ""),
+    near = _newest(reach)
+    windows = {name: length for name, length in WINDOWS.items() if length is not None}
+    rows = connection.execute(_by_kind(near.c, since, resolved, windows, database_time(connection))).all()
+    newest = _newest_of(connection, [(row.error_type, row.task, row.submitted_at) for row in rows])
+    groups = []
+    for row in rows:
+        job_id, message = newest.get((row.error_type, row.task), ("", ""))
+        groups.append(
+            Group(
+                error=row.error_type,
+                task=row.task,
+                count=row.number,
+                within={name: row._mapping[f"within_{name}"] for name in windows},
+                first_at=row.first_at,
+                last_at=row.last_at,
+                newest=job_id,
+                message=message,
+            )
         )
-        for row in rows
-    ]
-    last = select(_c.created_at).where(_c.state == State.FAILURE).order_by(*newest).offset(reach - 1).limit(1)
+    last = select(_c.created_at).where(_is_failure).order_by(*_NEWEST_FIRST).offset(reach - 1).limit(1)
     oldest: datetime | None = connection.execute(last).scalar()
     return Triage(
         groups=groups,
-        count=rows[0].asked_for if rows else 0,
+        count=int(rows[0].asked_for) if rows else 0,
         at_least=oldest is not None and (since is None or oldest > since),
         submitted_since=oldest,
     )
+
+
+def pulse(connection: Connection, since: datetime | None, *, resolved: bool | None, reach: int = REACH) -> list[Any]:
+    """Return something small that changes whenever `failures` do, at half the cost: how many, and when the last ended.
+
+    A failure in the place of another one moves the end; one that is retried, resolved or out of the window, a count.
+    """
+    near = _newest(reach).c
+    asked_for = func.count(case((and_(true(), *_asked_for(near, since, resolved)), 1)))
+    statement = select(asked_for, func.count(near.resolved_at), func.max(near.finished_at))
+    return list(connection.execute(statement).one())
+
+
+_is_failure = _c.state == State.FAILURE
+_NEWEST_FIRST = _c.created_at.desc(), _c.id.desc()
+
+
+def _newest(reach: int) -> Subquery:
+    columns = (_c.id, _c.task, _c.error_type, _c.created_at, _c.finished_at, _c.resolved_at)
+    return select(*columns).where(_is_failure).order_by(*_NEWEST_FIRST).limit(reach).subquery()
 
 
 def _asked_for(near: Columns, since: datetime | None, resolved: bool | None) -> list[ColumnElement[bool]]:
@@ -99,30 +117,47 @@ def _asked_for(near: Columns, since: datetime | None, resolved: bool | None) -> 
     return wanted
 
 
-def _with_numbers_of_its_kind(
-    near: Columns, wanted: list[ColumnElement[bool]], windows: dict[str, datetime]
+def _by_kind(
+    near: Columns, since: datetime | None, resolved: bool | None, windows: dict[str, timedelta], now: datetime
 ) -> Select[Any]:
-    """Put beside each failure what is true of all of its type and task, and its place among them."""
-    kind = (near["error_type"], near["task"])
-    place = func.row_number().over(partition_by=kind, order_by=(near["created_at"].desc(), near["id"].desc()))
+    number, last = func.count(), func.max(near["finished_at"])
     within = [
-        func.count(case((near["finished_at"] > since, 1))).over(partition_by=kind).label(f"within_{name}")
-        for name, since in windows.items()
+        func.count(case((near["finished_at"] > now - length, 1))).label(f"within_{name}")
+        for name, length in windows.items()
     ]
-    return select(
-        near["id"],
-        near["task"],
-        near["error_type"],
-        func.count().over().label("asked_for"),
-        func.count().over(partition_by=kind).label("number"),
-        func.min(near["finished_at"]).over(partition_by=kind).label("first_at"),
-        func.max(near["finished_at"]).over(partition_by=kind).label("last_at"),
-        place.label("place"),
-        *within,
-    ).where(*wanted)
+    return (
+        select(
+            near["error_type"],
+            near["task"],
+            number.label("number"),
+            func.sum(number).over().label("asked_for"),
+            func.min(near["finished_at"]).label("first_at"),
+            last.label("last_at"),
+            func.max(near["created_at"]).label("submitted_at"),
+            *within,
+        )
+        .where(*_asked_for(near, since, resolved))
+        .group_by(near["error_type"], near["task"])
+        .order_by(number.desc(), last.desc(), near["error_type"], near["task"])
+        .limit(GROUPS)
+    )
 
 
-def _messages(connection: Connection, job_ids: list[str]) -> dict[str, str]:
-    statement = select(_c.id, _c.error).where(_c.id.in_(job_ids))
-    errors = connection.execute(statement) if job_ids else ()
-    return {row.id: first_line(json.loads(row.error or "{}").get("message")) for row in errors}
+def _newest_of(
+    connection: Connection, kinds: Sequence[tuple[str | None, str, datetime]]
+) -> dict[tuple[str | None, str], tuple[str, str]]:
+    """Return, for each kind of failure, id and first line of the error of the one that was submitted then.
+
+    A second statement, over the index: to number all failures of each kind for it takes as long as the rest together.
+    """
+    if not kinds:
+        return {}
+    moments = {(error, task): submitted for error, task, submitted in kinds}
+    wanted = select(_c.id, _c.task, _c.error_type, _c.created_at, _c.error).where(
+        _is_failure, _c.created_at.in_(set(moments.values()))
+    )
+    return {
+        (row.error_type, row.task): (row.id, first_line(json.loads(row.error or "{}").get("message")))
+        for row in connection.execute(wanted.order_by(_c.id))
+        if moments.get((row.error_type, row.task)) == row.created_at
+    }

@@ -186,6 +186,7 @@ READS |= {
     "a series": lambda c: rollups.series(c, "task", "task.7", start=NOW - HOUR, end=NOW),
     "a long series": lambda c: rollups.series(c, "queue", "queue-3", start=NOW - MONTH, end=NOW),
     "a table": lambda c: rollups.by_name(c, "task", start=NOW - HOUR, end=NOW),
+    "the top of a table": lambda c: rollups.by_name(c, "task", start=NOW - HOUR, end=NOW, limit=3),
     "names of what happened": lambda c: rollups.names(c, "task", start=NOW - MONTH, end=NOW),
     "sparklines": lambda c: rollups.sparklines(c, "queue", ["queue-1", "queue-3"], start=NOW - HOUR, end=NOW),
 }

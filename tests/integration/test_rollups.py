@@ -150,6 +150,7 @@ def test_tables_have_the_busiest_first(engine: Engine, connection: Connection) -
         "a_seldom": (6, 0),
     }
     assert list(found) == ["often", "a_seldom"]
+    assert rollups.by_name(connection, Kind.TASK, start=start, end=NOW, limit=1) == {"often": found["often"]}
     assert rollups.names(connection, Kind.QUEUE, start=start, end=NOW) == ["queue"]
 
 
