@@ -56,8 +56,8 @@ def take(stack: Stack, folder: Path, only: str | None) -> None:
     path = chromium()
     if path is None:
         sys.exit("There is no chromium; install it, or say where it is with CHROMIUM=/path/to/it")
+    ids = fill(stack)  # before a worker counts what has ended: it would take the past for counted
     stack.start_worker(name="main", concurrency=4)
-    ids = fill(stack)
     places = addresses(stack, ids)
     stack.until_ended(ids["succeeded"])
     stack.until_ended(ids["failed"])
