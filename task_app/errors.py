@@ -67,6 +67,10 @@ class ValueNotStorable(TaskAppError):
     """A value can't be kept in the job table: not JSON, or larger than the configured limit."""
 
 
+class ValueUnreadable(TaskAppError):
+    """What the job table keeps can't be opened; the text names the job's column."""
+
+
 class JobCancelled(TaskAppError):
     """Raised inside a running task whose job somebody asked to cancel."""
 

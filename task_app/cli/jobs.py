@@ -8,7 +8,7 @@ from typing import Any
 import click
 from marshmallow import ValidationError
 
-from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
+from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable, ValueUnreadable
 from ..jobs import service
 from ..jobs.document import document
 from ..jobs.filters import Filter
@@ -46,7 +46,7 @@ def clear_errors() -> Iterator[None]:
         raise click.UsageError("\n".join(_lines(error.messages_dict))) from None
     except UnknownTask as error:
         raise click.ClickException(f"There is no task {error.name!r} that can be submitted.") from None
-    except (JobNotFound, JobExists, IllegalMove, ValueNotStorable) as error:
+    except (JobNotFound, JobExists, IllegalMove, ValueNotStorable, ValueUnreadable) as error:
         raise click.ClickException(str(error)) from None
 
 

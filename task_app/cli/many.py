@@ -13,6 +13,7 @@ from ..jobs import actions, service
 from ..jobs.actions import STEP, Action, Done, Outcome
 from ..jobs.filters import Filter
 from ..jobs.lists import Count
+from ..jobs.packing import load
 from ..jobs.runtime import utcnow
 from ..jobs.states import FINAL
 from ..jobs.wording import number_of
@@ -59,8 +60,8 @@ def retry(job_ids: tuple[str, ...], yes: bool, args_json: str | None, kwargs_jso
 
     def again(job_id: str) -> str:
         job = service.get(job_id)
-        args = job.args if args_json is None else read_json(args_json, list, "--args")
-        kwargs = job.kwargs if kwargs_json is None else read_json(kwargs_json, dict, "--kwargs")
+        args = load(job.args_json) if args_json is None else read_json(args_json, list, "--args")
+        kwargs = load(job.kwargs_json) if kwargs_json is None else read_json(kwargs_json, dict, "--kwargs")
         args, kwargs = arguments.bind(find_task(job.task), args, kwargs)
         return f"attempt {service.retry(job_id, args=as_json(args), kwargs=as_json(kwargs)).attempt} waits"
 

@@ -10,6 +10,7 @@ from flask import render_template, request, url_for
 from markupsafe import Markup
 
 from ..jobs import service
+from ..jobs.packing import Unreadable
 from ..jobs.runtime import utcnow
 from ..jobs.states import State, is_final, is_running
 from ..jobs.timeline import timeline
@@ -121,6 +122,8 @@ class Shown:
 
 def _shown(stored: str | None) -> Shown:
     stored = stored or "null"
+    if isinstance(stored, Unreadable):
+        return Shown(stored.problem)
     if len(stored) > LONG and "all" not in request.args:
         return Shown(f"{stored[:LONG]} …", len(stored) - LONG)
     return Shown(words.pretty(json.loads(stored)))

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, TableClause, insert
 from sqlalchemy.exc import IntegrityError
 
+from .columns import PackedText
+from .packing import pack
 from .prepared import Prepared
 
 #: From this many rows on PostgreSQL's COPY is worth its own round trips.
@@ -31,12 +33,14 @@ def _one(table: TableClause, columns: tuple[str, ...]) -> Prepared:
 
 def _copy(connection: Connection, table: TableClause, rows: Sequence[dict[str, Any]]) -> None:
     columns = list(rows[0])
+    # COPY knows no types of SQLAlchemy; of ours only this one changes what the driver would write.
+    written = [(name, pack if isinstance(table.c[name].type, PackedText) else _plain) for name in columns]
     statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN"
     driver: Any = connection.connection.driver_connection
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
-                copy.write_row([_plain(row[column]) for column in columns])
+                copy.write_row([write(row[name]) for name, write in written])
     except connection.dialect.loaded_dbapi.IntegrityError as error:
         raise IntegrityError(statement, None, error) from error
 

@@ -1,16 +1,17 @@
 """Column types and SQL functions that mean the same on PostgreSQL, MariaDB/MySQL and SQLite."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Dialect, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, ColumnElement, DateTime, Dialect, Integer, String, Text, func
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
-from . import histogram
+from . import histogram, packing
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -54,6 +55,44 @@ Name = String(255).with_variant(mysql.VARCHAR(255, collation="utf8mb4_bin"), "my
 
 #: JSON kept as text, so that exactly what was stored comes back on every database.
 LongText = Text().with_variant(mysql.LONGTEXT(collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+class PackedText(TypeDecorator[str]):
+    """JSON kept as text, a long one compressed (see `packing`): what is read is what was written.
+
+    SQL that looks into such a column sees packed values as they are stored: it can neither search nor join them, and
+    must leave them to Python.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, column: str) -> None:
+        """`column` is for the error of a value that can't be opened."""
+        super().__init__()
+        self.column = column
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Choose the type of `LongText`."""
+        return LongText
+
+    # Not `process_bind_param` and `process_result_value`, which cost one more call for each value.
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
+        """Return what writes a value."""
+        return packing.pack
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], str | None]:
+        """Return what reads a value."""
+        return packing.opener(self.column)
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        """What is looked for in such a column is a text, and never packed."""
+        return LongText
+
+
+def is_packed(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Say whether a value is stored packed. Few bytes are read of it, where a search would read all."""
+    return func.substr(column, 1, len(packing.MARK)) == packing.MARK
 
 
 class utc_now(FunctionElement[datetime]):  # noqa: N801 - named like the SQL function it is

@@ -6,7 +6,6 @@ step of a chain carries the later ones in its message; a step that never ran say
 own message while it waits; afterwards it has the group's id, but no index.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, literal, select, union_all
 
 from .models import Job
+from .packing import show
 from .states import WaitReason
 from .submission import AWAITS
 
@@ -190,8 +190,7 @@ def _read(
     by_part: dict[int, dict[str, _Relative]] = {}
     for row in connection.execute(union_all(*labelled)).mappings():
         if row["id"] not in known:
-            opened = json.loads(row["message"]) if row["message"] else {}
-            by_part.setdefault(row["part"], {})[row["id"]] = _Relative(row, opened)
+            by_part.setdefault(row["part"], {})[row["id"]] = _Relative(row, show(row["message"]) or {})
     # One of each relation in turn: a job with thousands of children still shows its group.
     in_turn = chain.from_iterable(zip_longest(*(part.items() for part in by_part.values())))
     level = dict(pair for pair in in_turn if pair is not None)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, exists, func
+from sqlalchemy import ColumnElement, exists, func, or_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from .columns import is_packed
 from .models import JobTag
+from .packing import Unreadable
 from .states import FINAL, WAITING, State
 
 #: Words for several states at once, in the place of one. States are written in capitals.
@@ -60,7 +62,9 @@ class Argument(NamedTuple):
         return max(_SAFE_TO_SEEK.findall(self.value), key=len, default="")
 
     def is_in(self, stored: str) -> bool:
-        """Say whether arguments, as they are stored, have it. 42 is the number as well as the text."""
+        """Say whether arguments, as JSON, have it. 42 is the number as well as the text."""
+        if self.needle not in stored or isinstance(stored, Unreadable):
+            return False  # without reading a megabyte of JSON
         found = json.loads(stored)
         for step in self.path[1:]:
             if isinstance(found, dict) and step in found:
@@ -129,7 +133,9 @@ def meets(columns: Columns, name: str, value: Any) -> list[ColumnElement[bool]]:
 
 
 def _sieve(columns: Columns, wanted: Argument) -> list[ColumnElement[bool]]:
-    return [columns[wanted.path[0]].contains(wanted.needle, autoescape=True)] if wanted.needle else []
+    """Packed arguments pass: only Python can look into them."""
+    stored = columns[wanted.path[0]]
+    return [or_(is_packed(stored), stored.contains(wanted.needle, autoescape=True))] if wanted.needle else []
 
 
 def has_status(state: ColumnElement[Any], status: str) -> ColumnElement[bool]:

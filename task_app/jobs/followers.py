@@ -1,12 +1,12 @@
 """What was to follow a job, the later steps of its chain and the body of its chord, when the job is run once more."""
 
-import json
 from typing import Any
 
 from sqlalchemy import Connection
 
 from ..errors import InputMissing
 from . import groups, queries, transitions
+from .packing import load
 from .runtime import utcnow
 from .states import WaitReason, is_final
 from .submission import AWAITS
@@ -49,7 +49,7 @@ def _wait_again(connection: Connection, job_id: str | None, reason: WaitReason) 
 
 
 def _opened(message: str | None) -> dict[str, Any]:
-    opened: dict[str, Any] = json.loads(message) if message else {}
+    opened: dict[str, Any] = load(message) if message else {}
     return opened
 
 

@@ -4,14 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case, func, or_, select, true, union_all
 
+from .columns import is_packed
 from .filters import COLUMNS, RUNNING, SEVERAL, Argument, Columns, Filter, meets
 from .models import Job, JobTag
-from .queries import PRIORITIES, Place, get_many, queues_with_published
+from .queries import PRIORITIES, Place, get_many, long_texts, queues_with_published
 from .states import FINAL, WAITING, State
 from .view import VIEW_COLUMNS, JobView
 
@@ -238,13 +239,27 @@ def _having(
     found: list[Place] = []
     while True:
         near = beginning.newest([*_LIGHT, _c[argument.path[0]]], ARGUMENTS_AT_ONCE, after, end).subquery()
-        stored = case((_all(near.c, conditions), near.c[argument.path[0]]))
-        statement = select(near.c.created_at, near.c.id, stored.label("stored"))
+        stored, may_have = near.c[argument.path[0]], _all(near.c, conditions)
+        packed = is_packed(stored)
+        short = case((and_(may_have, ~packed), stored))
+        is_long = case((and_(may_have, packed), 1))
+        statement = select(near.c.created_at, near.c.id, short.label("short"), is_long.label("is_long"))
         rows = connection.execute(_newest_first(statement, near.c)).all()
-        found += [(row.created_at, row.id) for row in rows if row.stored is not None and argument.is_in(row.stored)]
+        long = _having_long(connection, argument, [row.id for row in rows if row.is_long], limit - len(found))
+        found += [
+            (row.created_at, row.id)
+            for row in rows
+            if row.id in long or (row.short is not None and argument.is_in(row.short))
+        ]
         if len(found) >= limit or len(rows) < ARGUMENTS_AT_ONCE:
             return found[:limit]
         after = (rows[-1].created_at, rows[-1].id)
+
+
+def _having_long(connection: Connection, argument: Argument, job_ids: Sequence[str], limit: int) -> set[str]:
+    """Return those of these jobs, whose arguments are long, that have the argument: the first `limit`."""
+    texts = long_texts(connection, argument.path[0], job_ids)
+    return set(islice((job_id for job_id, text in texts if argument.is_in(text)), limit))
 
 
 def _all(columns: Columns, conditions: Sequence[tuple[str, Any]]) -> ColumnElement[bool]:

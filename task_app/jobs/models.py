@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Double, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..extensions import Model
-from .columns import JobId, LongText, Name, UtcDateTime
+from .columns import JobId, LongText, Name, PackedText, UtcDateTime
 
 
 class Job(Model):
@@ -20,8 +20,8 @@ class Job(Model):
 
     id: Mapped[str] = mapped_column(JobId, primary_key=True)
     task: Mapped[str] = mapped_column(Name)
-    args: Mapped[str] = mapped_column(LongText)  # JSON array
-    kwargs: Mapped[str] = mapped_column(LongText)  # JSON object
+    args: Mapped[str] = mapped_column(PackedText("args"))  # JSON array
+    kwargs: Mapped[str] = mapped_column(PackedText("kwargs"))  # JSON object
     queue: Mapped[str] = mapped_column(Name)
     priority: Mapped[int]  # 0 to 9, higher first
     state: Mapped[str] = mapped_column(Name)
@@ -29,14 +29,15 @@ class Job(Model):
     retries: Mapped[int]  # how often the task asked for a retry (Celery's count)
     rescues: Mapped[int]  # how often an attempt was lost with its worker
     version: Mapped[int]  # grows with every change; the id of server-sent events
-    progress: Mapped[str | None] = mapped_column(LongText)  # JSON: what the running task reported last
-    result: Mapped[str | None] = mapped_column(LongText)  # JSON
+    progress: Mapped[str | None] = mapped_column(PackedText("progress"))  # JSON: what the task reported last
+    result: Mapped[str | None] = mapped_column(PackedText("result"))  # JSON
     error_type: Mapped[str | None] = mapped_column(Name)
-    error: Mapped[str | None] = mapped_column(LongText)  # JSON object: type, module, args, message, traceback
-    history: Mapped[str | None] = mapped_column(LongText)  # earlier attempts: one JSON object per line
-    children: Mapped[str | None] = mapped_column(LongText)  # JSON: results of what it sent, as Celery's tuples
+    error: Mapped[str | None] = mapped_column(PackedText("error"))  # JSON: type, module, args, message, traceback
+    # Earlier attempts, one JSON object per line. Lines are added in SQL, which could not add to a packed text.
+    history: Mapped[str | None] = mapped_column(LongText)
+    children: Mapped[str | None] = mapped_column(PackedText("children"))  # JSON: what it sent, as Celery's tuples
     tags: Mapped[str | None] = mapped_column(LongText)  # JSON array
-    message: Mapped[str | None] = mapped_column(LongText)  # JSON: what else its message carries (chain, limits …)
+    message: Mapped[str | None] = mapped_column(PackedText("message"))  # JSON: what else its message carries
     worker: Mapped[str | None] = mapped_column(Name)
     worker_id: Mapped[str | None] = mapped_column(JobId)
     parent_id: Mapped[str | None] = mapped_column(JobId)

@@ -1,13 +1,13 @@
 """Every read of the job table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, exists, false, func, or_, select
 
-from .columns import utc_now
+from .columns import is_packed, utc_now
 from .models import Job, JobGroup, Worker
 from .states import WAITING, WaitReason
 from .submission import Outgoing
@@ -38,6 +38,19 @@ def get_many(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobVie
         rows = connection.execute(_VIEW.where(_c.id.in_(job_ids[start : start + CHUNK]))).mappings()
         found.update({row["id"]: JobView.from_row(row) for row in rows})
     return found
+
+
+#: How many texts that are long enough to be packed are in memory at once.
+LONG_AT_ONCE = 10
+
+
+def long_texts(connection: Connection, column: str, job_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (id, text) of a column of these jobs, in their order; each text may be as large as the limits allow."""
+    for start in range(0, len(job_ids), LONG_AT_ONCE):
+        some = job_ids[start : start + LONG_AT_ONCE]
+        rows = connection.execute(select(_c.id, _c[column].label("text")).where(_c.id.in_(some)))
+        texts = {row.id: row.text for row in rows if row.text is not None}
+        yield from ((job_id, texts[job_id]) for job_id in some if job_id in texts)
 
 
 def versions(connection: Connection, job_ids: Sequence[str]) -> dict[str, int]:
@@ -342,21 +355,39 @@ class Published:
     elsewhere: bool  # sent to an exchange of its own: its queue may have another name
 
 
+#: What the message of a job with an exchange of its own has in it.
+EXCHANGE = '"exchange"'
+
+
 def published_before(connection: Connection, moment: datetime, queue: str, limit: int) -> list[Published]:
     """Return a queue's jobs that were published before this moment and that nobody has claimed, oldest first."""
+    has_exchange = func.coalesce(_c.message.contains(EXCHANGE), false())
     statement = (
         select(
             _c.id,
             _c.attempt,
             _c.priority,
             _c.published_at,
-            func.coalesce(_c.message.contains('"exchange"'), false()).label("elsewhere"),
+            has_exchange.label("elsewhere"),
+            func.coalesce(is_packed(_c.message), false()).label("is_long"),
         )
         .where(_c.queue == queue, _c.finished_at.is_(None), _c.published_at < moment, _c.state.in_(WAITING))
         .order_by(_c.published_at)
         .limit(limit)
     )
-    return [Published(**row) for row in connection.execute(statement).mappings()]
+    rows = connection.execute(statement).all()
+    long = long_texts(connection, "message", [row.id for row in rows if row.is_long])
+    elsewhere = {job_id for job_id, message in long if EXCHANGE in message}
+    return [
+        Published(
+            id=row.id,
+            attempt=row.attempt,
+            priority=row.priority,
+            published_at=row.published_at,
+            elsewhere=row.elsewhere or row.id in elsewhere,
+        )
+        for row in rows
+    ]
 
 
 def prunable(

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable
+from ..errors import IllegalMove, JobExists, JobNotFound, ValueNotStorable, ValueUnreadable
 from . import family as families
 from . import faults, lists, on_commit, queries, queue_control, queues, reasons, transitions, triage, workers
 from .database import transaction
 from .family import Family
 from .followers import refuse_without_input, revive
 from .outcome import tell_who_waits
+from .packing import Unreadable, load, show
 from .publishing import publish, publish_by_id
 from .rows import new_row
 from .runtime import runtime, utcnow
@@ -266,6 +267,13 @@ def _row(submission: Submission, alarm: timedelta) -> dict[str, Any]:
     )
 
 
+def _stored(text: str) -> str:
+    """Return arguments for another run. Raises ValueUnreadable: nobody knows what they were."""
+    if isinstance(text, Unreadable):
+        raise ValueUnreadable(f"{text.problem}; give other arguments")
+    return text
+
+
 def _check_size(args: str, kwargs: str) -> None:
     size, limit = len(args) + len(kwargs), runtime().arguments_limit
     if size > limit:
@@ -398,7 +406,7 @@ def cancel_offspring(job_id: str) -> None:
 def _parts_of_its_header(connection: Connection, job_id: str) -> list[str]:
     """Return the unstarted parts of the chord whose body was cancelled before it was sent."""
     found = queries.row(connection, job_id, "message")
-    header = json.loads(found["message"]).get("header") if found and found["message"] else None
+    header = load(found["message"]).get("header") if found and found["message"] else None
     return queries.waiting_parts(connection, header) if header else []
 
 
@@ -407,8 +415,8 @@ def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None, at
 
     What was to follow it, and ended because it failed, waits for it again. With `attempt`, only if it is this one that
     has ended: who asks twice gets one.
-    Raises JobNotFound, IllegalMove when the job has not ended, and InputMissing (an IllegalMove) when it never got its
-    arguments from what it waited for and none are given.
+    Raises JobNotFound, IllegalMove when the job has not ended, InputMissing (an IllegalMove) when it never got its
+    arguments from what it waited for and none are given, and ValueUnreadable when its row is damaged and none are.
     """
     here = runtime()
     with transaction(here.engine) as connection:
@@ -419,7 +427,10 @@ def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None, at
             raise IllegalMove(job_id, f"retry attempt {attempt} of", f"at attempt {job.attempt}")
         if args is None and kwargs is None and is_final(job.state):
             refuse_without_input(connection, job_id)
-        args, kwargs = job.args_json if args is None else args, job.kwargs_json if kwargs is None else kwargs
+        args, kwargs = (
+            _stored(job.args_json) if args is None else args,
+            _stored(job.kwargs_json) if kwargs is None else kwargs,
+        )
         _check_size(args, kwargs)
         now = utcnow()
         line = transitions.history_line(
@@ -683,7 +694,7 @@ def _place_after(rows: Sequence[RowMapping], limit: int) -> queries.Place:
 
 def _has_full_header(connection: Connection, message: str | None, now: datetime) -> bool:
     """Say whether every part of a chord was sent, or is being sent: the saved group names them all beforehand."""
-    group_id = json.loads(message or "{}").get("header", "")
+    group_id = (show(message) or {}).get("header", "")
     group, newest = queries.group(connection, group_id), queries.newest_part(connection, group_id)
     if newest is not None and newest > now - HEADER_TAKES_AT_MOST:
         return True

@@ -1,6 +1,5 @@
 """Failures by what went wrong: which kinds there are, how many of each, since when, and one to look at."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, 
 
 from .filters import Columns
 from .models import Job
+from .packing import show
 from .queries import database_time
 from .states import State
 from .wording import first_line
@@ -157,7 +157,7 @@ def _newest_of(
         _is_failure, _c.created_at.in_(set(moments.values()))
     )
     return {
-        (row.error_type, row.task): (row.id, first_line(json.loads(row.error or "{}").get("message")))
+        (row.error_type, row.task): (row.id, first_line((show(row.error) or {}).get("message")))
         for row in connection.execute(wanted.order_by(_c.id))
         if moments.get((row.error_type, row.task)) == row.created_at
     }

@@ -8,12 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from . import states
+from .packing import show
 from .states import State, WaitReason
 from .submission import AWAITS
-
-
-def _open(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -65,33 +62,34 @@ class JobView:
     @cached_property
     def args(self) -> list[Any]:
         """Positional arguments."""
-        return list(_open(self.args_json))
+        found = show(self.args_json)
+        return found if isinstance(found, list) else list(found.values())
 
     @cached_property
     def kwargs(self) -> dict[str, Any]:
         """Keyword arguments."""
-        return dict(_open(self.kwargs_json))
+        return dict(show(self.kwargs_json))
 
     @cached_property
     def result(self) -> Any:
         """What the task returned; None also while there is nothing."""
-        return _open(self.result_json)
+        return show(self.result_json)
 
     @cached_property
     def error(self) -> dict[str, Any] | None:
         """Type, message and traceback of the error that ended the last failed attempt."""
-        stored = _open(self.error_json)
+        stored = show(self.error_json)
         return stored and {key: stored.get(key) for key in ("type", "message", "traceback")}
 
     @cached_property
     def tags(self) -> list[str]:
         """Tags given at submission."""
-        return _open(self.tags_json) or []
+        return show(self.tags_json) or []
 
     @cached_property
     def message(self) -> dict[str, Any]:
         """What else the job's message carries."""
-        return dict(_open(self.message_json) or {})
+        return dict(show(self.message_json) or {})
 
     @cached_property
     def options(self) -> dict[str, Any]:
@@ -106,7 +104,7 @@ class JobView:
     @cached_property
     def meta(self) -> Any:
         """What the task reported last, as it reported it."""
-        return _open(self.progress_json)
+        return show(self.progress_json)
 
     @cached_property
     def progress(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..context import app_context
 from ..errors import JobCancelled, ValueNotStorable
 from ..jobs import faults, groups, publishing, queries, service, transitions, workers
+from ..jobs.packing import load
 from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.states import State, WaitReason, is_waiting
 from . import adopt, codec, identity
@@ -136,7 +137,7 @@ class JobBackend(BaseBackend):
             row = queries.row(connection, job_id, "state", "error", "root_id", "parent_id", "group_id", "message")
         if row is None or row["state"] not in (State.FAILURE, State.REVOKED):
             return
-        message = json.loads(row["message"]) if row["message"] else {}
+        message = load(row["message"]) if row["message"] else {}
         request = Context(
             id=job_id,
             root_id=row["root_id"],
@@ -146,7 +147,7 @@ class JobBackend(BaseBackend):
             errbacks=message.get("link_error"),
             delivery_info={},
         )
-        exc = self._exception_of(json.loads(row["error"]))
+        exc = self._exception_of(load(row["error"]))
         self._cancel_offspring(job_id, row["state"])
         if request.chord:
             self.on_chord_part_return(request, row["state"], exc)
@@ -388,7 +389,7 @@ class JobBackend(BaseBackend):
         """Turn a row into the meta dict of Celery's backends."""
         if row["forgotten"]:
             return {"task_id": row["id"], "status": states.PENDING, "result": None, "traceback": None, "children": None}
-        error = json.loads(row["error"]) if row["error"] else None
+        error = load(row["error"]) if row["error"] else None
         state = row["state"]
         result: Any
         if state in self.EXCEPTION_STATES and error is not None:
@@ -551,11 +552,8 @@ class JobBackend(BaseBackend):
                 if queries.group_is_complete(connection, group["id"], group["size"])
             ]
         for group_id, message in complete:
-            chord = json.loads(message or "{}").get("chord")
-            if chord is None:
-                continue
             try:
-                self._join_if_complete(Context(group=group_id, chord=chord))
+                self._join_if_complete(Context(group=group_id, chord=load(message or "{}").get("chord")))
             except Exception as error:
                 if is_outage(error):
                     raise

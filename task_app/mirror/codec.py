@@ -6,6 +6,7 @@ from kombu.exceptions import DecodeError
 from kombu.utils import json
 
 from ..errors import ValueNotStorable
+from ..jobs.packing import Unreadable
 
 
 def dumps(value: Any, what: str, limit: int | None = None) -> str:
@@ -21,6 +22,8 @@ def dumps(value: Any, what: str, limit: int | None = None) -> str:
 
 def loads(text: str) -> Any:
     """Read JSON, with kombu's types. Raises kombu's DecodeError."""
+    if isinstance(text, Unreadable):
+        raise DecodeError(text.problem)
     try:
         return json.loads(text)
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:

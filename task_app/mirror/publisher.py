@@ -1,6 +1,5 @@
 """A row becomes a message. The only place that talks to the broker to send jobs."""
 
-import json
 import os
 import threading
 import time
@@ -21,7 +20,8 @@ from kombu.exceptions import BatchPublishError, DecodeError, EncodeError, LimitE
 from kombu.pools import connections
 
 from .. import embedded
-from ..errors import BrokerUnavailable, ConfigurationError, MessageRefused, Unpublishable
+from ..errors import BrokerUnavailable, ConfigurationError, MessageRefused, Unpublishable, ValueUnreadable
+from ..jobs.packing import load
 from ..jobs.submission import HIGHEST_PRIORITY, Outgoing, Submission
 from . import codec
 from .breaker import Breaker
@@ -155,7 +155,7 @@ class CeleryPublisher:
         """Turn what kombu and its drivers raise into our errors, and tell the breaker."""
         try:
             yield
-        except (DecodeError, EncodeError, QueueNotFound) as error:
+        except (DecodeError, EncodeError, QueueNotFound, ValueUnreadable) as error:
             raise Unpublishable(_one_line(error)) from error
         except LimitExceeded as error:  # our own pool is busy; that says nothing of the broker
             raise BrokerUnavailable(_one_line(error)) from error
@@ -214,7 +214,7 @@ class CeleryPublisher:
             self._send(job, Producer(connection))
 
     def _send(self, job: Outgoing, producer: Producer) -> None:
-        celery, extra = self._celery, json.loads(job.message) if job.message else {}
+        celery, extra = self._celery, load(job.message) if job.message else {}
         stamped = extra.get("stamped_headers") or []
         headers = extra.get("headers", {})
         message = celery.amqp.create_task_message(

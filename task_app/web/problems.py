@@ -24,6 +24,7 @@ from ..errors import (
     KeyNotFound,
     TaskAppError,
     ValueNotStorable,
+    ValueUnreadable,
 )
 from ..mirror.arguments import ArgumentErrors
 from ..mirror.public import UnknownTask
@@ -41,6 +42,7 @@ STATUS: dict[type[TaskAppError], int] = {
     KeyExists: 409,
     JobExists: 409,
     IllegalMove: 409,
+    ValueUnreadable: 409,
     ValueNotStorable: 422,
     ArgumentErrors: 422,
     InvalidKeyName: 422,

@@ -9,6 +9,7 @@ from uuid import UUID
 from flask import current_app
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from ..jobs.packing import load
 from ..jobs.runtime import runtime, utcnow
 from ..jobs.submission import Submission
 from ..jobs.view import JobView
@@ -216,6 +217,7 @@ def edited_arguments(job: JobView, edited: Mapping[str, Any]) -> dict[str, str]:
 
     Raises UnknownTask when there is no such task any more that could check them, and ValidationError.
     """
-    args, kwargs = edited.get("args", job.args), edited.get("kwargs", job.kwargs)
+    args = edited["args"] if "args" in edited else load(job.args_json)
+    kwargs = edited["kwargs"] if "kwargs" in edited else load(job.kwargs_json)
     texts = argument_texts(find_task(job.task), args, kwargs)
     return {"args": texts[0], "kwargs": texts[1]}
