@@ -220,6 +220,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MAX_CONTENT_LENGTH", 16 * MIB, Integer(1, 2**31 - 1), "Bytes of the largest request body."),
     Setting("JOB_ARGUMENTS_LIMIT", MIB, Integer(1, 2**31 - 1), "Bytes of one job's arguments as JSON."),
     Setting("JOB_RESULT_LIMIT", MIB, Integer(1, 2**31 - 1), "Bytes of one job's result as JSON."),
+    Setting(
+        "MESSAGE_ARGUMENTS_LIMIT",
+        64 * 1024,
+        Integer(0, 2**31 - 1),
+        "Bytes of arguments in a message, those of later steps included; larger ones are read from the row.",
+    ),
     Setting("JOB_DEFAULT_QUEUE", "celery", Text(), "The queue of a job that names none."),
     Setting("JOB_DEFAULT_PRIORITY", 5, Integer(0, 9), "The priority of a job that names none; 9 goes first."),
     Setting("BATCH_LIMIT", 10_000, Integer(1, 100_000), "Jobs in one POST /tasks/batch."),

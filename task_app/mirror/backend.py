@@ -20,6 +20,7 @@ from celery.canvas import maybe_signature
 from celery.result import GroupResult, allow_join_result, result_from_tuple
 from celery.utils.serialization import UnpickleableExceptionWrapper, ensure_serializable
 from flask import Flask
+from kombu.exceptions import DecodeError
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -29,7 +30,7 @@ from ..jobs import faults, groups, publishing, queries, service, transitions, wo
 from ..jobs.packing import load
 from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.states import State, WaitReason, is_waiting
-from . import adopt, codec, identity
+from . import adopt, codec, identity, in_row
 from .patience import insist, is_outage
 from .request import attempt_of, claim_of, guarded_attempt
 from .send import submission_of
@@ -110,6 +111,7 @@ class JobBackend(BaseBackend):
             self.store_result(task_id, exc, state, traceback=traceback, request=request)
         if request is None or getattr(request, "job_fenced", False):
             return  # that attempt is over: what follows the job is none of its business
+        self._complete(request)
         if request.chord:
             self.on_chord_part_return(request, state, exc)
         self._fail_chain(getattr(request, "chain", None), exc, traceback, store_result, state, after=task_id)
@@ -128,8 +130,23 @@ class JobBackend(BaseBackend):
         exc = exceptions.TaskRevokedError(reason)
         if store_result:
             self.store_result(task_id, exc, state, request=request)
-        if request and request.chord and not getattr(request, "job_fenced", False):
+        if request is None or getattr(request, "job_fenced", False):
+            return
+        self._complete(request)
+        if request.chord:
             self.on_chord_part_return(request, state, exc)
+
+    def _complete(self, request: Any) -> None:
+        """Add what follows the job, where its message has left that in the row and nobody has taken it.
+
+        So it is in a worker's main process, and where the arguments could not be read.
+        """
+        if not in_row.has_left(request):
+            return
+        try:
+            insist(lambda: in_row.take_what_follows(self._engine, request), f"what follows {request.id}")
+        except DecodeError:
+            logger.exception("nobody is told of the end of %s", request.id)  # those who wait are found in the table
 
     def pass_on(self, job_id: str) -> None:
         """Tell chords, chains and errbacks of an outcome that Celery did not write (cancelled, given up, expired)."""

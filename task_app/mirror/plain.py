@@ -19,6 +19,7 @@ from kombu.transport import virtual
 from kombu.utils.json import dumps
 
 from ..jobs.submission import Outgoing
+from . import in_row
 
 REPR_LIMIT = 1024  # characters, as Celery's own
 _ID, _ARGS, _KWARGS = "@@id@@", '["@@args@@"]', '{"@@kwargs@@": 0}'
@@ -96,15 +97,16 @@ def _inside(text: str) -> str:
 class PlainMessages:
     """Makes messages of plain jobs."""
 
-    def __init__(self, celery: Celery, send: Callable[[Outgoing, Producer], None]) -> None:
-        """`send` sends any job the long way."""
+    def __init__(self, celery: Celery, send: Callable[[Outgoing, Producer], None], limit: int) -> None:
+        """`send` sends any job the long way; `limit` is how many bytes of arguments a message may carry."""
         self._celery = celery
         self._send = send
+        self._limit = limit
         self._templates: dict[tuple[str, str, int], Template | None] = {}
 
     def of(self, job: Outgoing) -> str | None:
         """Return the message of a job as text; None for one that isn't plain, or where somebody wants to see each."""
-        if not _is_plain(job) or self._are_watched():
+        if not _is_plain(job) or in_row.are_too_large(job, self._limit) or self._are_watched():
             return None
         key = (job.task, job.queue, job.priority)
         if key not in self._templates:

@@ -23,7 +23,7 @@ from .. import embedded
 from ..errors import BrokerUnavailable, ConfigurationError, MessageRefused, Unpublishable, ValueUnreadable
 from ..jobs.packing import load
 from ..jobs.submission import HIGHEST_PRIORITY, Outgoing, Submission
-from . import codec
+from . import codec, in_row
 from .breaker import Breaker
 from .plain import REPR_LIMIT, PlainMessages
 from .redis_transport import FailingChannel
@@ -56,7 +56,8 @@ class CeleryPublisher:
         self._lock = threading.Lock()
         self._batch = _Batch()
         self._breaker = Breaker()
-        self._plain = PlainMessages(celery, self._send)
+        self._arguments_limit: int = flask_app.config["MESSAGE_ARGUMENTS_LIMIT"]
+        self._plain = PlainMessages(celery, self._send, self._arguments_limit)
         #: (task, queue and priority asked for) → queue and priority, as far as nothing else decides.
         self._routes: dict[tuple[str, str | None, int | None], tuple[str, int]] = {}
 
@@ -217,11 +218,13 @@ class CeleryPublisher:
         celery, extra = self._celery, load(job.message) if job.message else {}
         stamped = extra.get("stamped_headers") or []
         headers = extra.get("headers", {})
+        left = in_row.are_too_large(job, self._arguments_limit)
+        carried = {} if left else extra
         message = celery.amqp.create_task_message(
             job.id,
             job.task,
-            codec.loads(job.args),
-            codec.loads(job.kwargs),
+            [] if left else codec.loads(job.args),
+            {} if left else codec.loads(job.kwargs),
             # For logs and monitors. Celery would take time to write the same in Python's words.
             argsrepr=job.args[:REPR_LIMIT],
             kwargsrepr=job.kwargs[:REPR_LIMIT],
@@ -229,9 +232,9 @@ class CeleryPublisher:
             group_index=extra.get("group_index"),
             expires=job.expires_at,
             retries=job.retries,
-            chord=extra.get("chord"),
-            callbacks=extra.get("link"),
-            errbacks=extra.get("link_error"),
+            chord=carried.get("chord"),
+            callbacks=carried.get("link"),
+            errbacks=carried.get("link_error"),
             reply_to=extra.get("reply_to"),
             time_limit=extra.get("time_limit"),
             soft_time_limit=extra.get("soft_time_limit"),
@@ -239,7 +242,7 @@ class CeleryPublisher:
             root_id=job.root_id,
             parent_id=job.parent_id,
             shadow=extra.get("shadow"),
-            chain=extra.get("chain"),
+            chain=carried.get("chain"),
             ignore_result=extra.get("ignore_result", False),
             replaced_task_nesting=extra.get("replaced_task_nesting", 0),
             stamped_headers=stamped or None,
@@ -254,6 +257,7 @@ class CeleryPublisher:
                 "job_attempt": job.attempt,
                 "job_max_retries": extra.get("max_retries"),
                 "job_bell": [job.queue, job.priority, time.time()],
+                **({in_row.HEADER: True} if left else {}),
             },
             priority=self._on_the_wire(job.priority),
             retry=False,

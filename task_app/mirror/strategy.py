@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import ValueNotStorable
 from ..jobs.runtime import JobRuntime
-from . import adopt
+from . import adopt, in_row
 from .intake import bell_of, intake
 from .request import is_limit
 
@@ -33,6 +33,8 @@ def default(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., 
         if bell := bell_of(headers):
             # On Redis the number was turned over for the wire, and `Task.retry` would send on what it finds here.
             message.properties["priority"] = bell.priority
+        if "job_attempt" not in headers:
+            headers.pop(in_row.HEADER, None)  # a foreign producer must not ask for the arguments of others
         if problem := _problem_with(headers):
             raise InvalidTaskError(problem)
         foreign = "job_attempt" not in headers and "id" in headers and body is None

@@ -20,7 +20,7 @@ from ..jobs.ids import new_id
 from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.service import give_up_attempt, replacement_sent, wait_for_replacement
 from ..jobs.states import State, is_running, is_waiting
-from . import adopt, arguments, codec, identity
+from . import adopt, arguments, codec, identity, in_row
 from .patience import insist
 from .progress import Reporter
 from .request import attempt_of, claim_of, line_of
@@ -48,8 +48,8 @@ class JobTask(celery.Task):
     """Base of all tasks of the app.
 
     Celery calls `before_start` and `__call__` in the process that runs the task. A task class that overrides
-    `before_start` should call up, so that a duplicate message is dropped before its own code runs; if it doesn't,
-    `__call__` claims.
+    `before_start` should call up, so that a duplicate message is dropped before its own code runs, and large arguments,
+    which the message has left in the row, are there; if it doesn't, `__call__` claims.
     """
 
     Strategy = "task_app.mirror.strategy:default"
@@ -98,7 +98,8 @@ class JobTask(celery.Task):
         if request.is_eager:
             with app_context(self.flask_app):
                 return self.run(*args, **kwargs)
-        self._claim_once()
+        if self._claim_once():
+            args, kwargs = request.args, request.kwargs
         args, kwargs = self._as_hinted(args, kwargs)
         with self.flask_app.app_context(), Reporter.for_request(request, self.flask_app), self._no_row_left_running():
             value = self.run(*args, **kwargs)
@@ -187,10 +188,11 @@ class JobTask(celery.Task):
 
     # -- claiming ------------------------------------------------------------------------------------------------
 
-    def _claim_once(self) -> None:
+    def _claim_once(self) -> bool:
+        """Claim, unless that is done already; say whether this has put other arguments into the request."""
         request = self.request
         if request.called_directly or request.is_eager or getattr(request, "claimed", False):
-            return
+            return False
         if getattr(request, "given_back", False):
             raise Ignore("its queue is paused, and the broker has the message again")
         runtime: JobRuntime = self.flask_app.extensions["jobs"]
@@ -198,6 +200,10 @@ class JobTask(celery.Task):
         request.started_at = utcnow()
         insist(lambda: self._claim(runtime.engine, request), f"the claim of {request.id}")
         request.claimed = True
+        if not in_row.has_left(request):
+            return False
+        insist(lambda: in_row.take(runtime.engine, self.name, request), f"the arguments of {request.id}")
+        return True
 
     def _claim(self, engine: Engine, request: Any) -> None:
         job_id, attempt, now = request.id, attempt_of(request), request.started_at
@@ -210,6 +216,9 @@ class JobTask(celery.Task):
                 found = queries.row(connection, job_id, "state", "attempt", "worker_id", "started_at")
                 if found is not None:
                     break
+                if in_row.has_left(request):
+                    workers.count(connection, identity.worker_id(), "dropped")
+                    raise Ignore("its row is gone, and its arguments with it")
                 # A foreign producer's message that its strategy could not adopt.
                 adopt.from_request(connection, self.name, request)
             if found is None:

@@ -107,6 +107,16 @@ def retry_when_cancelled(self: Any) -> None:
     raise self.retry(countdown=0)
 
 
+@shared_task(name="probe.stubborn", bind=True, autoretry_for=(Refused,), max_retries=5, default_retry_delay=0)
+def stubborn(self: Any, value: Any) -> Any:
+    """Ask for another attempt, then be given one, then return the argument."""
+    if self.request.retries == 0:
+        raise self.retry(countdown=0)
+    if self.request.retries == 1:
+        raise Refused("again")
+    return value
+
+
 @shared_task(name="probe.steps", bind=True)
 def steps(self: Any, count: int, pause: float) -> str:
     """Report progress in steps; obeys a cancel at each."""
@@ -233,6 +243,12 @@ def replaced(self: Any, by_chain: bool) -> Any:
     if by_chain:
         raise self.replace(echo.si(1) | echo.si("end of the chain"))
     raise self.replace(echo.si("the other task"))
+
+
+@shared_task(name="probe.replaced_with", bind=True)
+def replaced_with(self: Any, value: Any) -> Any:
+    """Let another task return the argument."""
+    raise self.replace(echo.si(value))
 
 
 @shared_task(name="probe.replaced_badly", bind=True)
