@@ -25,9 +25,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..context import app_context
-from ..errors import JobCancelled, ValueNotStorable
+from ..errors import JobCancelled, ValueNotStorable, ValueUnreadable
 from ..jobs import faults, groups, publishing, queries, service, transitions, workers
-from ..jobs.packing import load
+from ..jobs.packing import Unreadable, load, show
 from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.states import State, WaitReason, is_waiting
 from . import adopt, codec, identity, in_row
@@ -154,7 +154,7 @@ class JobBackend(BaseBackend):
             row = queries.row(connection, job_id, "state", "error", "root_id", "parent_id", "group_id", "message")
         if row is None or row["state"] not in (State.FAILURE, State.REVOKED):
             return
-        message = load(row["message"]) if row["message"] else {}
+        message = show(row["message"]) or {}  # of a damaged one nobody knows what was to follow: the table finds it
         request = Context(
             id=job_id,
             root_id=row["root_id"],
@@ -164,7 +164,7 @@ class JobBackend(BaseBackend):
             errbacks=message.get("link_error"),
             delivery_info={},
         )
-        exc = self._exception_of(load(row["error"]))
+        exc = self._exception_in(row["error"])
         self._cancel_offspring(job_id, row["state"])
         if request.chord:
             self.on_chord_part_return(request, row["state"], exc)
@@ -406,11 +406,11 @@ class JobBackend(BaseBackend):
         """Turn a row into the meta dict of Celery's backends."""
         if row["forgotten"]:
             return {"task_id": row["id"], "status": states.PENDING, "result": None, "traceback": None, "children": None}
-        error = load(row["error"]) if row["error"] else None
+        error = show(row["error"])
         state = row["state"]
         result: Any
         if state in self.EXCEPTION_STATES and error is not None:
-            result = self._exception_of(error)
+            result = self._exception_in(row["error"])
         elif state == State.SUCCESS:
             result = codec.loads(row["result"]) if row["result"] is not None else None
         else:
@@ -419,12 +419,12 @@ class JobBackend(BaseBackend):
             "task_id": row["id"],
             "status": state,
             "result": result,
-            "traceback": error["traceback"] if error and state in self.EXCEPTION_STATES else None,
-            "children": codec.loads(row["children"]) if row["children"] else [],
+            "traceback": error.get("traceback") if error and state in self.EXCEPTION_STATES else None,
+            "children": _open(row["children"]) if row["children"] else [],
             "date_done": row["finished_at"],
             "name": row["task"],
-            "args": codec.loads(row["args"]),
-            "kwargs": codec.loads(row["kwargs"]),
+            "args": _open(row["args"]),
+            "kwargs": _open(row["kwargs"]),
             "worker": row["worker"],
             "retries": row["retries"],
             "queue": row["queue"],
@@ -457,6 +457,12 @@ class JobBackend(BaseBackend):
                 raise exceptions.TimeoutError("The operation timed out.")
             time.sleep(min(pause, left))
             pause = min(interval, pause * 1.5)
+
+    def _exception_in(self, stored: str) -> Any:
+        """Return the exception that a row keeps; where it can't be read, one that says so."""
+        if isinstance(stored, Unreadable):
+            return ValueUnreadable(stored.problem)
+        return self._exception_of(json.loads(stored))
 
     def _exception_of(self, error: dict[str, Any]) -> Any:
         described = {"exc_type": error["type"], "exc_module": error["module"], "exc_message": error["args"]}
@@ -626,6 +632,11 @@ def _build(app: Celery, url: str) -> BaseBackend:
     backend, url = by_url(url, app.loader)
     built: BaseBackend = backend(app=app, url=url)
     return built
+
+
+def _open(stored: str) -> Any:
+    """Open what is shown beside a result, and must not keep anybody from that."""
+    return show(stored) if isinstance(stored, Unreadable) else codec.loads(stored)
 
 
 def _current_attempt(connection: Connection, job_id: str) -> int:

@@ -10,6 +10,7 @@ from celery import Celery
 from flask import Flask
 from flask.testing import FlaskClient
 from kombu import Connection as Broker
+from kombu.exceptions import DecodeError
 from sqlalchemy import Connection, Engine, select, text, update
 
 from task_app.errors import Unpublishable, ValueUnreadable
@@ -284,8 +285,15 @@ def test_one_damaged_row_hides_no_other(every_database: Flask, connection: Conne
 
 def test_who_needs_a_damaged_value_is_told_which(every_database: Flask, connection: Connection, damaged: str) -> None:
     celery: Celery = every_database.extensions["celery"]
+    result = celery.AsyncResult(damaged)
+    assert result.state == State.FAILURE
     with pytest.raises(ValueUnreadable, match="the job's error can't be read"):
-        celery.backend.get_task_meta(damaged)
+        result.get()
+    celery.backend.pass_on(damaged)  # maintenance tells others of its end, and goes on
+    connection.execute(text("UPDATE job SET state = 'SUCCESS' WHERE id = :id"), {"id": damaged})
+    with pytest.raises(DecodeError, match="the job's result can't be read"):
+        celery.AsyncResult(damaged).get()
+    connection.execute(text("UPDATE job SET state = 'FAILURE' WHERE id = :id"), {"id": damaged})
     with every_database.app_context():
         publisher, outgoing = runtime().publisher, queries.outgoing(connection, damaged)
         assert isinstance(publisher, CeleryPublisher) and outgoing is not None
