@@ -11,6 +11,7 @@ from celery import Celery, chain, shared_task
 from celery.app.trace import build_tracer
 from flask import Flask
 from kombu import Connection
+from sqlalchemy.exc import OperationalError
 
 from task_app.errors import JobNotFound
 from task_app.jobs import queries, service, transitions
@@ -182,6 +183,23 @@ def test_a_compressed_message_leaves_them_as_well() -> None:
 
 def test_an_eager_call_needs_no_row(app: Flask) -> None:
     assert count.apply((LONG,)).result == len(LONG)
+
+
+def test_a_database_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = message_of(outgoing(count.delay(LONG).id))
+    row, looks = queries.row, 0
+
+    def row_at_the_third_look(connection: Any, job_id: str, *columns: str) -> Any:
+        nonlocal looks
+        if "args" in columns:
+            looks += 1
+            if looks < 3:
+                raise OperationalError("SELECT", {}, Exception("the server has gone away"))
+        return row(connection, job_id, *columns)
+
+    monkeypatch.setattr(queries, "row", row_at_the_third_look)
+    assert run(message).result == len(LONG)
+    assert looks == 3
 
 
 # -- who may take them -------------------------------------------------------------------------------------------
