@@ -26,6 +26,7 @@ class Fetched:
     body: bytes  # empty when it was written elsewhere, or not asked for
     size: int  # bytes of the body, decompressed
     is_whole: bool  # False: there was more than the limit
+    redirects_to: str | None  # only where no redirect was to be followed
 
 
 def fetch_bounded(
@@ -37,7 +38,6 @@ def fetch_bounded(
     into: BinaryIO | None = None,
     cut: bool = False,
     redirects: int = REDIRECTS,
-    before_redirect: Callable[[str], None] | None = None,
     wants_body: Callable[[httpx.Response], bool] | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Fetched:
@@ -45,15 +45,15 @@ def fetch_bounded(
 
     `limit` counts the body's bytes as they are after decompression; no more than that is ever held or written. Beyond
     it the rest is left where it is: that is an error, or with `cut` the end. `seconds` are for all of it together, each
-    redirect included. `into` takes the bytes instead of `Fetched.body`. `before_redirect` is called with each new URL
-    and may raise, `wants_body` sees the last response and may do without its body. `on_progress` is called as the body
-    comes, with the bytes so far and their number if it is known; it may raise as well.
+    redirect included; with 0 `redirects`, a redirect is an answer like any other. `into` takes the bytes instead of
+    `Fetched.body`. `wants_body` sees the response and may do without its body. `on_progress` is called as the body
+    comes, with the bytes so far and their number if it is known; it may raise.
 
     Raises AddressRefused, BadResponse and ResponseTooLarge, which would be the same next time, and NotReached, which
     might not.
     """
     deadline = time.monotonic() + seconds
-    for hop in range(redirects + 1):
+    for _ in range(redirects + 1):
         check_url(url)
         client.cookies.clear()
         try:
@@ -61,18 +61,17 @@ def fetch_bounded(
             response = client.send(request, stream=True)
             try:
                 target = _target(response)
-                if target is None:
-                    read = wants_body is None or wants_body(response)
-                    return _read(response, limit, into, cut, on_progress) if read else _fetched(response, b"", 0, True)
+                if target is None or redirects == 0:
+                    wanted = target is None and (wants_body is None or wants_body(response))
+                    return (
+                        _read(response, limit, into, cut, on_progress) if wanted else _fetched(response, target=target)
+                    )
             finally:
                 response.close()
         except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError) as error:
             raise NotReached(f"{url}: {str(error) or type(error).__name__}") from error
         except httpx.HTTPError as error:
             raise BadResponse(f"{url}: {str(error) or type(error).__name__}") from error
-        if hop < redirects and before_redirect is not None:
-            check_url(target)
-            before_redirect(target)
         url = target
     raise BadResponse(f"{url}: redirected more than {redirects} times")
 
@@ -109,14 +108,16 @@ def _read(
         if len(piece) > room:
             if not cut:
                 raise ResponseTooLarge(f"{response.url}: more than the {limit} bytes allowed")
-            return _fetched(response, bytes(kept), size, False)
+            return _fetched(response, bytes(kept), size, is_whole=False)
         if on_progress is not None:
             on_progress(size, announced)
-    return _fetched(response, bytes(kept), size, True)
+    return _fetched(response, bytes(kept), size)
 
 
-def _fetched(response: httpx.Response, body: bytes, size: int, is_whole: bool) -> Fetched:
-    return Fetched(str(response.url), response.status_code, response.headers, body, size, is_whole)
+def _fetched(
+    response: httpx.Response, body: bytes = b"", size: int = 0, *, is_whole: bool = True, target: str | None = None
+) -> Fetched:
+    return Fetched(str(response.url), response.status_code, response.headers, body, size, is_whole, target)
 
 
 def _announced(response: httpx.Response) -> int | None:
