@@ -139,6 +139,21 @@ class Text:
 
 
 @dataclass(frozen=True)
+class AsciiText(Text):
+    """One line of text that fits into a header of HTTP."""
+
+    def __call__(self, value: object) -> str:
+        """Return the value in its type, or raise ValueError with what is wrong."""
+        text = super().__call__(value)
+        if not text.isascii():
+            raise ValueError("must be ASCII")
+        return text
+
+    def __str__(self) -> str:
+        return "ASCII text"
+
+
+@dataclass(frozen=True)
 class Url:
     """An address, checked and completed by a function of `urls`."""
 
@@ -300,7 +315,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CRAWL_USER_AGENT",
         "task_app",
-        Text(),
+        AsciiText(),
         "What tasks that read URLs call themselves; robots.txt is read for the word before a slash or space.",
     ),
     Setting("CRAWL_RATE", 1.0, PerSecond(0.01, 1000), "Requests per second that `crawl` sends to one host at most."),

@@ -36,7 +36,7 @@ class Manners:
     def __init__(
         self, *, agent: str, rate: float, read_robots: Callable[[str], Fetched], wait: Callable[[float], None]
     ) -> None:
-        self._agent = agent.partition("/")[0].partition(" ")[0]
+        self._agent = agent.strip().partition("/")[0].partition(" ")[0] or "*"
         self._interval = 1 / rate
         self._read_robots = read_robots
         self._wait = wait
