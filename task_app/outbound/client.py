@@ -9,9 +9,11 @@ import httpx
 
 from .network import GuardedNetwork, Resolver, resolve
 
-#: Seconds for each step: to connect, to send, until something comes.
-STEP_SECONDS = 10.0
+#: Seconds for each step. A server may think before it answers.
+TIMEOUTS = httpx.Timeout(30, connect=10)
 CONNECTIONS = 4
+#: Seconds that an idle connection is kept.
+IDLE = 5.0
 
 
 def http_client(
@@ -26,7 +28,7 @@ def http_client(
     network = GuardedNetwork(private=config["CRAWL_PRIVATE"], resolver=resolver, inner=inner)
     return httpx.Client(
         transport=GuardedTransport(network),
-        timeout=STEP_SECONDS,
+        timeout=TIMEOUTS,
         trust_env=False,
         follow_redirects=False,
         # gzip alone: what it expands to can be told as it comes.
@@ -42,6 +44,7 @@ class GuardedTransport(httpx.BaseTransport):
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),  # it takes an authority of one's own from SSL_CERT_FILE
             max_connections=CONNECTIONS,
+            keepalive_expiry=IDLE,
             network_backend=network,
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpcore
 
 from ..errors import AddressRefused, BadResponse
-from .places import is_allowed
+from .places import is_allowed, is_open_port
 
 #: From a name and a port to addresses. It is asked once per connection.
 Resolver = Callable[[str, int], list[str]]
@@ -47,6 +47,8 @@ class GuardedNetwork(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first address of a host that answers, if the service may go to all of them."""
+        if not is_open_port(port):
+            raise AddressRefused(f"{host}:{port} is a port where this service doesn't go")
         try:
             addresses = self._resolve(host, port)
         except (OSError, UnicodeError) as error:

@@ -48,9 +48,14 @@ def problem_with_url(url: httpx.URL | str) -> str | None:
         return "Must be a URL that begins with http:// or https:// and names a host."
     if parts.userinfo:
         return "Must name no user and no password."
-    if port is not None and (not 0 < port < 65536 or (port < FIRST_HIGH_PORT and port not in LOW_PORTS)):
+    if port is not None and not is_open_port(port):
         return "The port must be 80, 443 or one from 1024 on."
     return None
+
+
+def is_open_port(port: int) -> bool:
+    """Say whether the service connects to a port."""
+    return port in LOW_PORTS or FIRST_HIGH_PORT <= port < 65536
 
 
 class OnTheWeb(Validator):

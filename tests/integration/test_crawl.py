@@ -239,6 +239,17 @@ def test_a_robots_txt_of_nonsense_forbids_nothing(app: Flask, site: Website, rob
     assert result_of(app, site.url())["pages"][0]["status"] == 200
 
 
+def test_a_robots_txt_that_would_fill_the_memory_forbids_everything(app: Flask, site: Website) -> None:
+    many = range(1500)
+    site.pages |= {
+        "/robots.txt": "".join(f"User-agent: a{n}\n" for n in many) + "".join(f"Disallow: /{n}\n" for n in many),
+        "/": "hello",
+    }
+    job = run(app, site.url())
+    assert (job.state, site.asked) == ("FAILURE", ["/robots.txt"])
+    assert job.error is not None and "too many rules" in job.error["message"]
+
+
 def gaps(site: Website) -> list[float]:
     return [after - before for before, after in zip(site.asked_at, site.asked_at[1:], strict=False)]
 

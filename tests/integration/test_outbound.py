@@ -105,6 +105,14 @@ def test_a_redirect_leads_to_no_other_protocol(site: Website, client: httpx.Clie
         fetch_bounded(client, site.url(), MIB)
 
 
+def test_a_client_that_is_used_as_it_is_is_guarded_as_well(site: Website) -> None:
+    with http_client(CLOSED, inner=Detour({})) as client:
+        for url in (site.url(), f"http://{PUBLIC}:25/"):
+            with pytest.raises(AddressRefused):
+                client.get(url)
+    assert site.asked == []
+
+
 def test_metadata_stay_closed_on_an_intranet() -> None:
     with http_client(OPEN) as client, pytest.raises(AddressRefused):
         fetch_bounded(client, "http://169.254.169.254/latest/meta-data/", MIB)

@@ -12,6 +12,8 @@ from ...outbound import Fetched
 
 #: Bytes of a robots.txt that are read; the standard asks for 500 KiB at least.
 ROBOTS_BYTES = 512 * 1024
+#: Names of crawlers times lines: the parser keeps a rule for each of both. 100 kB could take a gigabyte.
+RULES = 500_000
 #: Hosts that are remembered.
 HOSTS = 200
 #: How much longer the pauses become when a host says that it is too much.
@@ -79,7 +81,11 @@ class Manners:
         if found.status == 429 or found.status >= 500:
             host.problem = NotReached(f"{url}: answers {found.status}")
         elif found.status < 300:
-            host.rules = Protego.parse(found.body.decode("utf-8-sig", errors="replace"))
+            text = found.body.decode("utf-8-sig", errors="replace")
+            if text.lower().count("agent") * len(text.splitlines()) > RULES:
+                host.problem = BadResponse(f"{url}: has too many rules for too many crawlers")
+                return
+            host.rules = Protego.parse(text)
             host.interval = max(host.interval, self._asked_interval(host.rules))
 
     def _asked_interval(self, rules: Protego) -> float:

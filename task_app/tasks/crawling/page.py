@@ -125,9 +125,9 @@ def _kind_of(headers: httpx.Headers) -> str:
 def _depth(text: str) -> int:
     """Return how deep elements may lie within each other; a guess from above."""
     depth = deepest = 0
-    for end, name in _TAG.findall(text):
-        if name.lower() not in _SHALLOW:
-            depth = max(0, depth - 1) if end else depth + 1
+    for tag in _TAG.finditer(text):
+        if tag[2].lower() not in _SHALLOW:
+            depth = max(0, depth - 1) if tag[1] else depth + 1
             deepest = max(deepest, depth)
     return deepest
 
