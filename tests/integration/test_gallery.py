@@ -1,10 +1,16 @@
-"""The service without the libraries of the extra `gallery`."""
+"""The gallery's page, and the service without the libraries of the extra `gallery`."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask import Flask
+
+from ..inprocess import run_attempt
+from ..website import website
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,3 +58,13 @@ def test_a_module_of_our_own_that_is_missing_is_an_error(tmp_path: Path) -> None
     names, problems = tasks_without("task_app.outbound", tmp_path)
     assert names == set()
     assert "ModuleNotFoundError: No module named 'task_app.outbound'" in problems
+
+
+def test_the_example_of_reading_a_url_works(app: Flask) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/howto/gallery.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {"__name__": "documented"}
+    exec(compile(block, "gallery.md", "exec", dont_inherit=True), names)
+    app.config["CRAWL_PRIVATE"] = True
+    with website() as site:
+        job_id = names["weigh_page"].delay(site.url()).id
+        assert run_attempt(app, job_id).result == len("nothing here")
