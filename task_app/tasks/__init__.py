@@ -13,6 +13,7 @@ from flask import Flask
 
 from ..mirror import arguments
 from ..mirror.progress import raise_if_cancelled, report_progress
+from .batches import merge_chunks, process_batch, process_chunk
 from .examples import add
 from .mail import send_email, send_welcome_email
 from .reporting import long_task, process
@@ -25,7 +26,10 @@ __all__ = [
     "flaky",
     "init_app",
     "long_task",
+    "merge_chunks",
     "process",
+    "process_batch",
+    "process_chunk",
     "raise_if_cancelled",
     "report_progress",
     "send_email",
@@ -36,7 +40,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 #: Modules of this package whose libraries are in the extra `gallery`. Without them their tasks are not there.
-GALLERY: tuple[str, ...] = ()
+GALLERY: tuple[str, ...] = ("crawling",)
 
 
 def _import_gallery() -> None:
