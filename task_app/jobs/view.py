@@ -40,6 +40,7 @@ class JobView:
     result_json: str | None = None
     error_json: str | None = None
     history_json: str | None = None
+    artefacts_json: str | None = None
     tags_json: str | None = None
     message_json: str | None = None
     worker: str | None = None
@@ -87,6 +88,11 @@ class JobView:
     def tags(self) -> list[str]:
         """Tags given at submission."""
         return _open(self.tags_json) or []
+
+    @cached_property
+    def artefacts(self) -> list[dict[str, Any]]:
+        """The files that the job has made, by name: id, name, size, type, sha256."""
+        return _open(self.artefacts_json) or []
 
     @cached_property
     def message(self) -> dict[str, Any]:
