@@ -7,7 +7,7 @@ from celery import current_task
 
 from ..errors import NotInJob
 from ..files import artefacts
-from ..files.arriving import give_up
+from ..files.removing import give_up
 from .patience import insist
 from .request import attempt_of, claim_of
 
