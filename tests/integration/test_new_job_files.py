@@ -141,6 +141,16 @@ def test_the_job_page_shows_what_was_made(app: Flask, client: FlaskClient) -> No
     assert client.get(f"/files/{file_id}").data == b"made"
 
 
+def test_a_file_may_be_larger_than_other_bodies(app: Flask, client: FlaskClient) -> None:
+    app.config["MAX_CONTENT_LENGTH"] = 3000
+    app.extensions["files"] = replace(app.extensions["files"], size_limit=5000)
+    values = form_of(client, "/new/analyze")
+    job_of(client, send(client, "analyze", values, rows="1", table_upload=[("t.csv", b"x" * 5000)]))
+    too_large = send(client, "analyze", values, rows="1", table_upload=[("t.csv", b"x" * 8000)])
+    assert too_large.status_code == 413
+    assert kept() == ["t.csv"]
+
+
 @pytest.mark.parametrize("role", [None, Role.VIEWER, Role.OPERATOR])
 def test_nobody_uploads_who_may_not(tmp_path: Path, migrated_sqlite: bytes, role: Role | None) -> None:
     with serving(tmp_path, migrated_sqlite, WTF_CSRF_ENABLED=True) as app:

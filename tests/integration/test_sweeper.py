@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -199,6 +200,18 @@ def test_an_upload_that_was_given_up_does_not_come_back(app: Flask) -> None:
     assert known() == on_disk() == set()
 
 
+def test_an_upload_that_is_being_given_up_does_not_come_back(app: Flask) -> None:
+    def too_slowly() -> Iterator[bytes]:
+        yield b"first"
+        (file_id,) = known()
+        with runtime().engine.connect() as connection:
+            rows.let_go(connection, file_id)
+
+    with pytest.raises(FilesUnavailable):
+        service.store(too_slowly(), "x")
+    assert known() == on_disk() == set()
+
+
 def test_dying_in_the_middle_leaves_no_bytes_without_a_row(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     file_id = stored(8 * DAY)
     for step in ("bytes", "row"):
@@ -271,6 +284,20 @@ def test_a_file_that_is_being_used_is_left_alone(app: Flask) -> None:
     with transaction(runtime().engine) as connection:
         transitions.insert_jobs(connection, [row])
         assert Sweeper().run() == 0  # nobody sees the job yet
+    assert Sweeper().run() == 0
+    assert service.existing([file_id]) == {file_id}
+
+
+def test_a_file_that_was_used_since_the_look_is_left_alone(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    file_id = stored(8 * DAY)
+    walk = rows.walk
+
+    def walk_and_wait(*args: Any) -> Any:
+        found = walk(*args)
+        submit(file_id)
+        return found
+
+    monkeypatch.setattr(rows, "walk", walk_and_wait)
     assert Sweeper().run() == 0
     assert service.existing([file_id]) == {file_id}
 
