@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import RowMapping
 
 from ..jobs.database import transaction
+from ..jobs.file_uses import used_among
 from ..jobs.runtime import runtime, utcnow
 from . import rows
 from .removing import remove
@@ -39,7 +40,9 @@ def sweep_unused(limit: int, after: rows.Place = BEGINNING) -> tuple[int, rows.P
     """
     with runtime().engine.connect() as connection:
         found = rows.walk(connection, after, limit)
-    removed = sum(_sweep(row["id"], _is_not_kept) for row in found if not row["used"] and _is_not_kept(row))
+        over = [row["id"] for row in found if _is_not_kept(row)]
+        used = used_among(connection, over)
+    removed = sum(_sweep(file_id, _is_not_kept) for file_id in over if file_id not in used)
     return removed, (found[-1]["created_at"], found[-1]["id"]) if len(found) == limit else BEGINNING
 
 
