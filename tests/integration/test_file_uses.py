@@ -1,6 +1,7 @@
 """Every way to make a job, or to give it other arguments, keeps the files that it names; and costs others nothing."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import event, select
 
 from task_app.errors import FileInUse, FileNotFound, JobCancelled, JobExists
 from task_app.extensions import db
-from task_app.files import service
+from task_app.files import service, sweeping
 from task_app.jobs import service as jobs
 from task_app.jobs.filters import Filter
 from task_app.jobs.models import FileUse
@@ -226,4 +227,29 @@ def test_an_attempt_that_was_given_up_saves_nothing(app: Flask) -> None:
         del app.extensions["celery"].tasks["late"]
     assert problems == [JobCancelled]
     assert jobs.get(job_id).artefacts == []
+    assert states() == []
+
+
+def test_a_deleted_artefact_is_named_no_more(app: Flask) -> None:
+    job_id = task(app, "make").delay("hello").id
+    file_id = run_attempt(app, job_id).result
+    before = jobs.get(job_id)
+    assert [made["id"] for made in before.artefacts] == [file_id]
+    service.delete(file_id)
+    after = jobs.get(job_id)
+    assert after.artefacts == []
+    assert after.version > before.version  # who watches the page sees it
+    assert uses() == set()
+
+
+def test_a_file_that_can_not_be_removed_now_is_gone_all_the_same(app: Flask, file_id: str) -> None:
+    job_id = task(app, "read").delay(file_id).id
+    jobs.cancel(job_id)
+    files = app.extensions["files"]
+    app.extensions["files"] = replace(files, store=type(files.store)("s3-nonsense://x"))
+    service.delete(file_id)
+    app.extensions["files"] = files
+    assert (service.existing([file_id]), uses()) == (set(), set())
+    assert states() == ["going"]
+    assert sweeping.sweep_unfinished(10) == 1
     assert states() == []
