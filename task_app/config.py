@@ -22,6 +22,7 @@ from .errors import ConfigurationError
 
 INSTANCE_PATH = "INSTANCE_PATH"
 SQLITE_FILE = "task_app.db"
+FILES_FOLDER = "files"
 
 
 @dataclass(frozen=True)
@@ -300,6 +301,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("KEEP_FAILURE_DAYS", 90.0, Days(0, 36500), "Days a job that failed is kept; 0: for ever."),
     Setting("KEEP_REVOKED_DAYS", 30.0, Days(0, 36500), "Days a job that was revoked is kept; 0: for ever."),
     Setting("KEEP_NEWEST_FAILURES", 1000, Integer(0, 1_000_000), "Failures that are kept however old they are."),
+    Setting(
+        "FILES_URL",
+        None,
+        Url(urls.files),
+        "Where files are kept: an fsspec URL such as s3://bucket/prefix. Not given: instance/files/.",
+        env=("FILES_URL",),
+    ),
+    Setting("FILE_SIZE_LIMIT", 1024 * MIB, Integer(1, 2**50), "Bytes of the largest file."),
+    Setting("FILE_TYPES", None, Text(), "Media types that may be uploaded, as text/csv, image/*. Not given: any."),
+    Setting("FILE_RETENTION_DAYS", 7.0, Days(0, 36500), "Days an uploaded file is kept that no job uses; 0: for ever."),
     Setting("CLASSIC_ROUTES", True, Switch(), "Serve the routes of the well-known tutorials."),
     Setting("CLASSIC_SLEEP_SECONDS", 10.0, Seconds(0, 3600), "How long the task of GET /run-task sleeps."),
     Setting("CLASSIC_STEP_SECONDS", 1.0, Seconds(0, 3600), "How long one step of POST /longtask takes."),
@@ -436,6 +447,8 @@ def _settle_addresses(app: Flask) -> None:
         file = str(Path(app.instance_path, SQLITE_FILE))
         config["SQLALCHEMY_DATABASE_URI"] = URL.create("sqlite", database=file).render_as_string()
     config["SQLALCHEMY_DATABASE_URI"] = _absolute(config["SQLALCHEMY_DATABASE_URI"], app.instance_path)
+    if config["FILES_URL"] is None:
+        config["FILES_URL"] = str(Path(app.instance_path, FILES_FOLDER))
     config["CELERY"]["broker_url"] = config["CELERY_BROKER_URL"]
     config["RESULT_BACKEND_URL"] = config["CELERY_RESULT_BACKEND"]
 

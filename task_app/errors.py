@@ -141,3 +141,44 @@ class KeyNotFound(TaskAppError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no key with the name {name}")
         self.name = name
+
+
+class FileNotFound(TaskAppError):
+    """No file has this id, or its bytes are gone."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(f"there is no file {file_id}")
+        self.file_id = file_id
+
+
+class FileTooLarge(TaskAppError):
+    """A file has more bytes than may be kept."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the file is larger than {limit} bytes (FILE_SIZE_LIMIT)")
+        self.limit = limit
+
+
+class FileTypeRefused(TaskAppError):
+    """A file is of a type that may not come in."""
+
+    def __init__(self, kind: str, allowed: str) -> None:
+        super().__init__(f"files of the type {kind} are not accepted, only {allowed} (FILE_TYPES)")
+        self.kind = kind
+
+
+class FileInUse(TaskAppError):
+    """A job that has not ended needs the file."""
+
+    def __init__(self, file_id: str, job_id: str) -> None:
+        super().__init__(f"can't delete file {file_id}: job {job_id} has not ended and uses it")
+        self.file_id = file_id
+        self.job_id = job_id
+
+
+class FilesUnavailable(TaskAppError):
+    """The store of files can't be reached; trying again later makes sense."""
+
+
+class NotInJob(TaskAppError):
+    """Only a running job can do this; there is none here."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from . import api, cli, dashboard, jobs, maintenance, sessions, startup, tasks, web
+from . import api, cli, dashboard, files, jobs, maintenance, sessions, startup, tasks, web
 from . import config as settings
 from .celery_app import celery_init_app
 from .extensions import db, migrate
@@ -29,6 +29,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     db.init_app(app)
     migrate.init_app(app, db, directory=str(MIGRATIONS))
     jobs.init_app(app)
+    files.init_app(app)
     celery_init_app(app)
 
     tasks.init_app(app)

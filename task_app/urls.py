@@ -1,4 +1,4 @@
-"""Checks the URLs of databases, brokers, result backends and mail servers before anything connects.
+"""Checks the URLs of databases, brokers, result backends, mail servers and stores of files before anything connects.
 
 Every function raises ValueError with a short problem that is safe to print: it never holds a password.
 The caller knows which setting the URL came from and says so.
@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from celery.app.backends import BACKEND_ALIASES, by_url
 from celery.exceptions import ImproperlyConfigured
+from fsspec import get_filesystem_class
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -27,6 +28,7 @@ REDIS = ("redis", "rediss", "redis+socket", "sentinel")
 AMQP = ("amqp", "amqps", "pyamqp")
 MEMORY = ("memory",)  # for tests of a single process
 MAIL = ("smtp", "smtps")
+READ_ONLY_FILES = ("http", "https", "data")
 
 
 def database(text: str) -> str:
@@ -95,6 +97,25 @@ def mail(text: str) -> str:
     """Return the URL as it is."""
     if not _split(text, MAIL, "a mail server URL").hostname:
         raise ValueError("the URL names no host")
+    return text
+
+
+def files(text: str) -> str:
+    """Return the URL as it is. A plain path must be absolute: processes work in different folders."""
+    if "://" not in text:
+        if not Path(text).is_absolute():
+            raise ValueError("not a URL such as s3://bucket/prefix, nor an absolute path")
+        return text
+    protocol = text.partition("://")[0]
+    if "::" in text or protocol in READ_ONLY_FILES:
+        raise ValueError(f"files can't be written to {protocol}")
+    try:
+        get_filesystem_class(protocol)
+    except ValueError:
+        raise ValueError(f"unknown store of files {protocol!r}; see fsspec's list of protocols") from None
+    except ImportError:
+        extra = '; pip install "task-app[s3]"' if protocol in ("s3", "s3a") else ""
+        raise ValueError(f"the modules that {protocol}:// needs are not installed{extra}") from None
     return text
 
 

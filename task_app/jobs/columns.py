@@ -53,6 +53,9 @@ JobId = String(155).with_variant(mysql.VARCHAR(155, charset="ascii", collation="
 #: Names that are compared exactly: tasks, queues, workers, tags, states.
 Name = String(255).with_variant(mysql.VARCHAR(255, collation="utf8mb4_bin"), "mysql", "mariadb")
 
+#: Ids of files, see `task_app.files`.
+FileKey = String(40).with_variant(mysql.VARCHAR(40, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+
 #: JSON kept as text, so that exactly what was stored comes back on every database.
 LongText = Text().with_variant(mysql.LONGTEXT(collation="utf8mb4_bin"), "mysql", "mariadb")
 

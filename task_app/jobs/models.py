@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Double, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..extensions import Model
-from .columns import JobId, LongText, Name, PackedText, UtcDateTime
+from .columns import FileKey, JobId, LongText, Name, PackedText, UtcDateTime
 
 
 class Job(Model):
@@ -37,6 +37,7 @@ class Job(Model):
     history: Mapped[str | None] = mapped_column(LongText)
     children: Mapped[str | None] = mapped_column(PackedText("children"))  # JSON: what it sent, as Celery's tuples
     tags: Mapped[str | None] = mapped_column(LongText)  # JSON array
+    artefacts: Mapped[str | None] = mapped_column(LongText)  # JSON array: files it has made, as its readers see them
     message: Mapped[str | None] = mapped_column(PackedText("message"))  # JSON: what else its message carries
     worker: Mapped[str | None] = mapped_column(Name)
     worker_id: Mapped[str | None] = mapped_column(JobId)
@@ -152,6 +153,18 @@ class JobTag(Model):
         Index("ix_job_tag_newest", "tag", "created_at", "job_id"),
         Index("ix_job_tag_job", "job_id"),
     )
+
+
+class FileUse(Model):
+    """A job needs a file: it reads it, or has made it. Goes with either; the file itself is in `task_app.files`."""
+
+    __tablename__ = "file_use"
+
+    job_id: Mapped[str] = mapped_column(JobId, ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    file_id: Mapped[str] = mapped_column(FileKey, ForeignKey("file.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)  # argument, artefact
+
+    __table_args__ = (Index("ix_file_use_file", "file_id"),)
 
 
 class JobGroup(Model):

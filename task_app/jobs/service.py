@@ -6,8 +6,8 @@ table.
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -21,6 +21,7 @@ from . import family as families
 from . import faults, lists, on_commit, queries, queue_control, queues, reasons, transitions, triage, workers
 from .database import transaction
 from .family import Family
+from .file_uses import mention_files, note_more_uses
 from .followers import refuse_without_input, revive
 from .outcome import tell_who_waits
 from .packing import Unreadable, load, show
@@ -218,9 +219,11 @@ def submit_many(submissions: Sequence[Submission]) -> list[str]:
 def _unblock(values: dict[str, Any], sender: Sender | None) -> bool:
     # What waited for others could not have run before now, whatever it says in `created_at`.
     values["due_at"] = values["due_at"] or values["created_at"]
-    with runtime().engine.connect() as connection:
+    with _one_or_several(files := _mentions_files(values)) as connection:
         if not transitions.unblock(connection, values["id"], values=values, wake_at=values["dispatch_at"], by=sender):
             return False
+        if files:
+            note_more_uses(connection, values["id"], values["args"], values["kwargs"])
     if not _is_due_later(values):
         publish_by_id(values["id"])
     return True
@@ -290,11 +293,21 @@ def _tags(tags: Iterable[str]) -> str | None:
 
 
 def _insert(values: dict[str, Any], followers: Sequence[Submission]) -> None:
-    """A lone INSERT is its own transaction; with tags or followers there are several statements."""
-    engine = runtime().engine
+    """A lone INSERT is its own transaction; with tags, files or followers there are several statements."""
     on_commit.refuse_if_session_writes()
-    with engine.connect() if values["tags"] is None and not followers else transaction(engine) as connection:
+    several = values["tags"] is not None or bool(followers) or _mentions_files(values)
+    with _one_or_several(several) as connection:
         _insert_with(connection, values, followers)
+
+
+def _mentions_files(values: Mapping[str, Any]) -> bool:
+    return mention_files(values["args"], values["kwargs"])
+
+
+def _one_or_several(several: bool) -> AbstractContextManager[Connection]:
+    """Return a connection for one statement, or for several in a transaction."""
+    engine = runtime().engine
+    return transaction(engine) if several else engine.connect()
 
 
 def _insert_with(connection: Connection, values: dict[str, Any], followers: Sequence[Submission]) -> None:
@@ -336,8 +349,9 @@ def waiting_row(submission: Submission, reason: WaitReason) -> dict[str, Any]:
 
 def submit_waiting(submission: Submission, reason: WaitReason) -> None:
     """Accept a job that waits for others. Does nothing when its id is taken: an attempt that runs again sends again."""
-    with suppress(IntegrityError), runtime().engine.connect() as connection:
-        transitions.insert_jobs(connection, [waiting_row(submission, reason)])
+    values = waiting_row(submission, reason)
+    with suppress(IntegrityError), _one_or_several(_mentions_files(values)) as connection:
+        transitions.insert_jobs(connection, [values])
 
 
 def _is_due_later(values: dict[str, Any]) -> bool:
@@ -452,6 +466,7 @@ def retry(job_id: str, *, args: str | None = None, kwargs: str | None = None, at
         )
         if moved:
             revive(connection, job_id)
+            note_more_uses(connection, job_id, args, kwargs)
     if not moved:
         raise IllegalMove(job_id, "retry", get(job_id).state)
     published_at = publish_by_id(job_id).get("published_at")
@@ -516,10 +531,9 @@ def requeue(
 
     The row moves; the message follows when Celery records the retry, or from a dispatcher.
     """
-    here = runtime()
-    values = _row(replace(submission, id=job_id), alarm=here.dispatch_grace)
-    with here.engine.connect() as connection:
-        return transitions.requeue(
+    values = _row(replace(submission, id=job_id), alarm=runtime().dispatch_grace)
+    with _one_or_several(files := _mentions_files(values)) as connection:
+        moved = transitions.requeue(
             connection,
             job_id,
             attempt,
@@ -529,6 +543,9 @@ def requeue(
             claimed_at=claimed_at,
             wake_at=values["dispatch_at"],
         )
+        if moved and files:
+            note_more_uses(connection, job_id, values["args"], values["kwargs"])
+    return moved
 
 
 def waits_for_attempt(job_id: str, attempt: int) -> bool:

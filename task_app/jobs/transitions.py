@@ -32,6 +32,7 @@ from sqlalchemy.sql.elements import KeyedColumnElement
 from .bulk import insert_many
 from .columns import FlushedLater
 from .database import unless_deadlocked
+from .file_uses import note_uses
 from .models import Job, JobGroup, JobTag
 from .prepared import Prepared
 from .queries import CHUNK
@@ -130,7 +131,7 @@ def _history_with(line: KeyedColumnElement[Any] | ColumnElement[Any]) -> ColumnE
 
 
 def insert_jobs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert new rows, and their tags. Raises `sqlalchemy.exc.IntegrityError` when an id is taken."""
+    """Insert new rows, their tags and uses of files. Raises `sqlalchemy.exc.IntegrityError` when an id is taken."""
     insert_many(connection, _jobs, rows)
     tags = [
         {"tag": tag, "job_id": row["id"], "created_at": row["created_at"]}
@@ -140,6 +141,7 @@ def insert_jobs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     ]
     if tags:
         connection.execute(insert(JobTag), tags)
+    note_uses(connection, rows)
 
 
 # -- publishing --------------------------------------------------------------------------------------------------
@@ -282,6 +284,28 @@ _REPORT_PARTS = _move(
 def report_parts(connection: Connection, job_id: str, version: int, meta: str) -> bool:
     """Show how far the parts are that a job waits for. False when its row has changed since it had this version."""
     return _moved(connection, _REPORT_PARTS, job_id=job_id, as_of=version, meta=meta)
+
+
+_HOLD = _move(*_this(), _running, _same_claim)
+_HOLD_ANY = _move(*_this(attempt=False))
+_ARTEFACTS = update(Job).where(*_this(attempt=False)).values(artefacts=bindparam("made"))
+
+
+def hold(
+    connection: Connection, job_id: str, attempt: int | None = None, *, claimed_at: datetime | None = None
+) -> bool:
+    """Keep others from changing a job until the transaction ends; with `attempt`, if it still runs that one.
+
+    What it has made is written next, so its readers look again.
+    """
+    if attempt is None:
+        return _moved(connection, _HOLD_ANY, job_id=job_id)
+    return _moved(connection, _HOLD, job_id=job_id, of_attempt=attempt, claimed_at=claimed_at)
+
+
+def set_artefacts(connection: Connection, job_id: str, made: str | None) -> None:
+    """Write which files the job has made (JSON text). In the transaction of a `hold`."""
+    connection.execute(_ARTEFACTS, {"job_id": job_id, "made": made})
 
 
 _FINISH: dict[str, Any] = {"finished_at": bindparam("now"), "dispatch_at": None, "blocked_by": None}

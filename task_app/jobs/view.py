@@ -37,6 +37,7 @@ class JobView:
     result_json: str | None = None
     error_json: str | None = None
     history_json: str | None = None
+    artefacts_json: str | None = None
     tags_json: str | None = None
     message_json: str | None = None
     worker: str | None = None
@@ -85,6 +86,11 @@ class JobView:
     def tags(self) -> list[str]:
         """Tags given at submission."""
         return show(self.tags_json) or []
+
+    @cached_property
+    def artefacts(self) -> list[dict[str, Any]]:
+        """The files that the job has made, by name: id, name, size, type, sha256."""
+        return show(self.artefacts_json) or []
 
     @cached_property
     def message(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields
 
 from ..errors import TaskAppError
 from .fields import UnsupportedHint, add_to_json_schema, field_for, from_form
+from .file_arguments import fields_for_files, missing_files
 from .storable import faults
 
 _KINDS = inspect.Parameter
@@ -49,6 +50,7 @@ class Signature:
     positional_only: frozenset[str]
     more_positional: bool  # has *args
     schema: Schema
+    for_files: Mapping[str, fields.Field[Any]]  # those of the schema's fields that can name files
 
 
 def signature_of(task: celery.Task) -> Signature:
@@ -103,11 +105,16 @@ def bind(
     for name, value in looked_at:
         if found := [_in(path, message) for path, message in faults({name: value})]:
             errors.setdefault(name, found)
-    for name, messages in signature.schema.validate(values).items():
-        errors.setdefault(str(name), list(_flat(messages)))
+    errors = _not_fitting(signature, values) | errors
     if errors:
         raise ArgumentErrors(task.name, errors, by_position | {_nth(index): index for index in extra})
     return list(args), dict(kwargs)
+
+
+def _not_fitting(signature: Signature, values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return messages, by argument, for what the schema refuses and for files that are not there."""
+    refused = {str(name): list(_flat(found)) for name, found in signature.schema.validate(values).items()}
+    return missing_files(signature.for_files, values) | refused if signature.for_files else refused
 
 
 def revive(task: celery.Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -150,6 +157,7 @@ def _read_signature(task: celery.Task) -> Signature:
         positional_only=frozenset(p.name for p in by_position if p.kind is _KINDS.POSITIONAL_ONLY),
         more_positional=any(p.kind is _KINDS.VAR_POSITIONAL for p in parameters),
         schema=schema,
+        for_files=fields_for_files(schema),
     )
 
 

@@ -15,6 +15,9 @@ from uuid import UUID
 
 from marshmallow import ValidationError, fields, missing, validate
 
+from ..files.hints import FileMark
+from ..jobs.file_uses import is_file_id
+
 
 class UnsupportedHint(Exception):
     """No field is known for a type hint."""
@@ -61,6 +64,15 @@ class Choice(fields.Raw):
         raise ValidationError(f"Must be one of: {', '.join(map(str, self.choices))}.")
 
 
+class FileReference(fields.String):
+    """The id of a file. Whether it is there, `arguments.bind` asks for all files of a job at once."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not is_file_id(value):
+            raise ValidationError("Not the id of a file.")
+        return str(value)
+
+
 class AnyOf(fields.Field[Any]):
     """Whatever one of several fields takes; the first that does wins."""
 
@@ -98,6 +110,8 @@ def _annotated(parts: _Parts, options: _Options) -> fields.Field[Any]:
     for note in parts[1:]:
         if isinstance(note, str):
             options = {**options, "metadata": {"description": note}}
+    if any(isinstance(note, FileMark) for note in parts[1:]):
+        return FileReference(validate=validators, **options)
     return field_for(parts[0], validate=validators, **options)
 
 
@@ -162,6 +176,8 @@ def add_to_json_schema(converter: Any, field: fields.Field[Any], ret: dict[str, 
     if isinstance(field, AnyOf):
         described = [converter.field2property(choice) for choice in field.choices]
         return {"anyOf": [*described, {"type": "null"}] if field.allow_none else described}
+    if isinstance(field, FileReference):
+        return {"format": "file-id"}
     if isinstance(field, fields.Decimal):
         return {"type": ["number", "string", *(["null"] if field.allow_none else [])]}
     return {}

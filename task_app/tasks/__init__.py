@@ -1,8 +1,9 @@
 """The tasks. To add one: write a typed function with `@shared_task` in a module here and import it below.
 
 Its name, summary and arguments appear in the API by themselves. Tasks run inside the Flask app, so `current_app` and
-`db.session` work; `report_progress` says how far they are, and `raise_if_cancelled` asks whether to go on. A task may
-run more than once: see docs/howto/add-a-task.md.
+`db.session` work; `report_progress` says how far they are, and `raise_if_cancelled` asks whether to go on. `FileId`,
+`open_file`, `file_path`, `file_info` and `save_artefact` are for files. A task may run more than once: see
+docs/howto/add-a-task.md.
 """
 
 import logging
@@ -11,7 +12,11 @@ from importlib import import_module
 from celery import Celery
 from flask import Flask
 
+from ..files.hints import FileId
+from ..files.service import file_path, open_file
+from ..files.service import info as file_info
 from ..mirror import arguments
+from ..mirror.artefacts import save_artefact
 from ..mirror.progress import raise_if_cancelled, report_progress
 from .batches import merge_chunks, process_batch, process_chunk
 from .examples import add
@@ -21,17 +26,22 @@ from .retrying import flaky
 from .sleeping import block, sleep_task
 
 __all__ = [
+    "FileId",
     "add",
     "block",
+    "file_info",
+    "file_path",
     "flaky",
     "init_app",
     "long_task",
     "merge_chunks",
+    "open_file",
     "process",
     "process_batch",
     "process_chunk",
     "raise_if_cancelled",
     "report_progress",
+    "save_artefact",
     "send_email",
     "send_welcome_email",
     "sleep_task",
