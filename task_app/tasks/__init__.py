@@ -13,6 +13,7 @@ from flask import Flask
 
 from ..mirror import arguments
 from ..mirror.progress import raise_if_cancelled, report_progress
+from . import own
 from .examples import add
 from .mail import send_email, send_welcome_email
 from .reporting import long_task, process
@@ -53,7 +54,11 @@ _import_gallery()
 
 
 def init_app(app: Flask) -> None:
-    """Make sure that the arguments of public tasks can be validated. Raises WrongTask, which names the parameter."""
+    """Import the tasks of the user's own packages, and make sure that the arguments of public tasks can be validated.
+
+    Raises ConfigurationError, which names the module, and WrongTask, which names the parameter.
+    """
+    own.import_modules(app)
     celery: Celery = app.extensions["celery"]
     for name, task in celery.tasks.items():
         if not name.startswith("celery.") and task.public:
