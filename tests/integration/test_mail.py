@@ -21,9 +21,8 @@ from flask import Flask
 
 from task_app.jobs import service
 from task_app.tasks import send_email, send_welcome_email
+from task_app.testing.attempts import run_attempt
 from task_app.users import service as users
-
-from ..inprocess import run_attempt
 
 OK = "250 OK"
 
