@@ -15,6 +15,7 @@ from ..mirror import arguments
 from ..mirror.progress import raise_if_cancelled, report_progress
 from . import own
 from .examples import add
+from .idempotency import idempotency_token
 from .mail import send_email, send_welcome_email
 from .reporting import long_task, process
 from .retrying import flaky
@@ -24,6 +25,7 @@ __all__ = [
     "add",
     "block",
     "flaky",
+    "idempotency_token",
     "init_app",
     "long_task",
     "process",

@@ -42,5 +42,6 @@ def _in_one_line(error: Exception) -> str:
     """Say what went wrong, and where in the module: there will be no traceback."""
     what = " ".join(str(error).split())
     line = f"{type(error).__name__}: {what}" if what else type(error).__name__
-    own = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "importlib" not in frame.filename]
-    return f"{line} ({own[-1].filename}, line {own[-1].lineno})" if own else line
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
+    return f"{line} ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else line

@@ -18,6 +18,7 @@ def settings_for(folder: Path, url: str) -> dict[str, Any]:
         "CELERY_BROKER_URL": "memory://",
         "CELERY_RESULT_BACKEND": "",
         "SMTP_URL": "",  # mails become files in the folder
+        "PROGRESS_INTERVAL": 0,  # each report is written: the first one after a cancel sees it
         "SECRET_KEY": "only for tests",
         "AUTH": "off",
         "WTF_CSRF_ENABLED": False,

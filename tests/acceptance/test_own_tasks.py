@@ -122,8 +122,8 @@ def test_a_package_that_cannot_be_imported_stops_the_start_in_one_line(tmp_path:
 @pytest.mark.parametrize(
     ("modules", "problem"),
     [
-        ("acme.billing,no_such_module", "can't import no_such_module: ModuleNotFoundError: No module named 'no_such_"),
-        ("acme.billing,no-module", "must be names of modules; 'no-module' can't be one"),
+        ("acme.billing,no_such", "can't import no_such: ModuleNotFoundError: No module named 'no_such'\n"),
+        ("acme.billing,no-module", "must be names of modules; 'no-module' can't be one\n"),
     ],
 )
 def test_a_module_named_in_the_setting_that_is_not_there_stops_the_start(

@@ -57,9 +57,8 @@ def test_a_database_that_goes_away_does_not_fail_a_chord(every_database: Flask, 
     with every_database.app_context():
         engine, statements = runtime().engine, count()
         with engine.connect() as connection:
-            for part, result in zip(
-                body.parent.results, "24", strict=True
-            ):  # each has died before it came to the chord
+            # As if each part had died before it came to the chord.
+            for part, result in zip(body.parent.results, "24", strict=True):
                 start(connection, part.id)
                 succeed(connection, part.id, result)
 

@@ -1,9 +1,8 @@
 """`task_app.testing.Jobs`: jobs are run in the test itself, and their rows are what a worker would have left."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery, chain, chord, group, shared_task
@@ -16,7 +15,7 @@ from task_app.extensions import db
 from task_app.jobs import queue_control, service
 from task_app.jobs.runtime import runtime
 from task_app.jobs.view import JobView
-from task_app.tasks import add, flaky, raise_if_cancelled, report_progress
+from task_app.tasks import add, flaky, idempotency_token, raise_if_cancelled, report_progress
 from task_app.testing import Jobs, TooManyJobs
 from task_app.users.models import User
 
@@ -284,6 +283,26 @@ def test_an_error_of_the_database_is_the_jobs_error(jobs: Jobs) -> None:
     assert job.error is not None and job.error["type"] == "IntegrityError"
 
 
+@shared_task(name="under_test.tokens", public=False)
+def tokens() -> list[str]:
+    found = [idempotency_token(), idempotency_token("a"), idempotency_token("b")]
+    LOG.append(found)
+    return found
+
+
+def test_a_token_is_the_same_in_every_attempt(jobs: Jobs) -> None:
+    job = jobs.run_job(jobs.lose_job(tokens.delay()))
+    assert [job.result, job.result] == LOG
+    assert len({*job.result, *jobs.run_task(tokens).result}) == 6
+    assert all(UUID(token) for token in job.result)
+
+
+def test_there_is_no_token_outside_of_a_job(jobs: Jobs) -> None:
+    for call in (idempotency_token, tokens):
+        with pytest.raises(RuntimeError, match="runs as a job"):
+            call()
+
+
 # -- until nothing is left -------------------------------------------------------------------------------------------
 
 
@@ -527,7 +546,6 @@ def test_a_cancel_is_seen_by_a_task_that_only_asks(jobs: Jobs) -> None:
     def asks(self: Any) -> None:
         raise_if_cancelled()
         service.cancel(self.request.id)
-        time.sleep(1.5 * current_app.config["PROGRESS_INTERVAL"])  # looks are that far apart
         raise_if_cancelled()
         LOG.append("went on")
 
