@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
@@ -17,12 +18,18 @@ GROUP = "task_app.tasks"
 
 def import_modules(app: Flask) -> None:
     """Import every module that is named. Raises ConfigurationError, which says by whom, for one that can't be."""
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+    for point in _entry_points():
         with _named(_name_of(point), point.value):
             point.load()
     for module in app.config["TASK_MODULES"] or ():
         with _named(config.name_of(app, "TASK_MODULES"), module):
             import_module(module)
+
+
+@cache
+def _entry_points() -> list[EntryPoint]:
+    """Look through what is installed; once, because that takes milliseconds and a test makes many apps."""
+    return sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
 
 
 def _name_of(point: EntryPoint) -> str:
