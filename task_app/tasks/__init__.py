@@ -58,10 +58,12 @@ _import_gallery()
 def init_app(app: Flask) -> None:
     """Import the tasks of the user's own packages, and make sure that the arguments of public tasks can be validated.
 
-    Raises ConfigurationError, which names the module, and WrongTask, which names the parameter.
+    Raises ConfigurationError, which names the module or the tasks, and WrongTask, which names the parameter.
     """
-    own.import_modules(app)
     celery: Celery = app.extensions["celery"]
-    for name, task in celery.tasks.items():
+    with own.unique_names():
+        own.import_modules(app)
+        tasks = celery.tasks
+    for name, task in tasks.items():
         if not name.startswith("celery.") and task.public:
             arguments.check(task)

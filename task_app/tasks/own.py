@@ -1,12 +1,14 @@
 """Tasks of the user's own packages: entry points and the setting TASK_MODULES name the modules to import."""
 
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
+from celery.exceptions import DuplicateTaskNameWarning
 from flask import Flask
 
 from .. import config
@@ -14,6 +16,21 @@ from ..errors import ConfigurationError
 
 #: The group of entry points by which an installed package names its modules with tasks.
 GROUP = "task_app.tasks"
+
+
+@contextmanager
+def unique_names() -> Iterator[None]:
+    """Refuse two tasks of one name. Celery would warn and keep either, a different one in each process perhaps.
+
+    Raises ConfigurationError, which names both.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DuplicateTaskNameWarning)
+            yield
+    except DuplicateTaskNameWarning as warning:
+        problem = " ".join(str(warning).partition("The new callable")[0].split())
+        raise ConfigurationError("tasks", problem) from None
 
 
 def import_modules(app: Flask) -> None:
@@ -41,6 +58,8 @@ def _name_of(point: EntryPoint) -> str:
 def _named(giver: str, module: str) -> Iterator[None]:
     try:
         yield
+    except DuplicateTaskNameWarning:
+        raise
     except Exception as error:  # noqa: BLE001  (a module is a program: it may raise anything)
         raise ConfigurationError(giver, f"can't import {module}: {_in_one_line(error)}") from None
 

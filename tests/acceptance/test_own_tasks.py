@@ -143,6 +143,15 @@ def test_a_hint_that_no_form_can_show_is_named(tmp_path: Path) -> None:
     assert ended.stderr.startswith(f"Error: task {TASK}") and "parameter title" in ended.stderr
 
 
+def test_two_tasks_of_one_name_are_named(tmp_path: Path) -> None:
+    taken = MODULE.replace("@shared_task", '@shared_task(name="add")')
+    ended = run(environment(tmp_path, install(tmp_path / "site", taken)), "flask", "jobs", "list")
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("Error: tasks: Task name 'add' is already registered to a different callable. ")
+    assert "acme.billing.make_invoice" in line and "task_app.tasks.examples.add" in line
+
+
 def test_a_module_may_be_named_in_the_setting(tmp_path: Path) -> None:
     site = install(tmp_path / "site", entry_point=None)
     look = (

@@ -55,7 +55,14 @@ def sender() -> str:
     return "done"
 
 
-@shared_task(name="under_test.unreliable", bind=True, autoretry_for=(OSError,), retry_backoff=8, public=False)
+@shared_task(
+    name="under_test.unreliable",
+    bind=True,
+    autoretry_for=(OSError,),
+    retry_backoff=8,
+    retry_jitter=False,  # a pause of no seconds is no pause
+    public=False,
+)
 def unreliable(self: Any, failures: int) -> int:
     if self.request.retries < failures:
         raise ConnectionResetError("try again")
