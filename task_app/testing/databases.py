@@ -21,6 +21,7 @@ from ..extensions import db
 from ..factory import create_app
 from ..jobs.runtime import JobRuntime
 from .apps import dispose, settings_for
+from .publisher import EndedPublisher
 
 VARIABLE = "TASK_APP_TEST_DATABASE"
 FILE = "task_app_test.db"
@@ -101,6 +102,7 @@ def app_on(database: Database, folder: Path, settings: Mapping[str, Any]) -> Ite
         runtime.marks.at_once()  # no thread that writes after the test
         database.prepare(app)
         yield app
+        runtime.publisher = EndedPublisher(app.extensions["celery"], app)
     finally:
         dispose(app)
 

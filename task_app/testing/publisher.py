@@ -8,7 +8,7 @@ from celery import Celery
 from flask import Flask
 from kombu import Producer
 
-from ..jobs.submission import Outgoing
+from ..jobs.submission import Outgoing, Submission
 from ..mirror.publisher import CeleryPublisher
 
 
@@ -52,6 +52,15 @@ class RowsPublisher(CeleryPublisher):
 
     def _on_the_wire(self, priority: int) -> int:
         return priority
+
+
+class EndedPublisher(RowsPublisher):
+    """Of an app whose test has ended. Celery keeps the app as its default one, and a later test may know no other."""
+
+    def route(self, submission: Submission) -> Submission:
+        """Refuse, before anything is stored. Raises RuntimeError."""
+        problem = "the app of an earlier test would take it; let this test ask for the fixture jobs, or task_app"
+        raise RuntimeError(f"{submission.task} can't be submitted: {problem}")
 
 
 class _Catcher(Producer):

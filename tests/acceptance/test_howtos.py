@@ -1,5 +1,6 @@
 """docs/howto, run as it stands there."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from .stack import ROOT
 PAGES = sorted((ROOT / "docs" / "howto").glob("*.md"))
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 def test_every_block_of_the_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     run_page(page.read_text(encoding="utf-8"), tmp_path)

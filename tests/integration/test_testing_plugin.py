@@ -104,6 +104,25 @@ def test_a_failing_assertion_points_to_the_test(pytester: pytest.Pytester, run: 
     result.stdout.no_fnmatch_line("*raise AssertionError(*")
 
 
+def test_a_test_that_forgot_the_fixture_is_told_so(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        from mine import double
+
+        def test_first(jobs):
+            double.delay(1)
+
+        def test_second():
+            double.delay(2)
+        """
+    )
+    result = run()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["E *RuntimeError: mine.double can't be submitted: * ask for the fixture jobs, or task_app"]
+    )
+
+
 def test_settings_of_the_machine_are_no_settings_of_a_test(
     pytester: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
