@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,25 @@ class AsciiText(Text):
 
 
 @dataclass(frozen=True)
+class Modules:
+    """Names of Python modules: a list, or one text with commas between them."""
+
+    def __call__(self, value: object) -> tuple[str, ...]:
+        """Return the names, each once, or raise ValueError with what is wrong."""
+        names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"must be {self}, not {_show(value)}")
+        names = [name.strip() for name in names]
+        for name in names:
+            if not all(part.isidentifier() and not iskeyword(part) for part in name.split(".")):
+                raise ValueError(f"must be {self}; {_show(name)} can't be one")
+        return tuple(dict.fromkeys(names))
+
+    def __str__(self) -> str:
+        return "names of modules"
+
+
+@dataclass(frozen=True)
 class Url:
     """An address, checked and completed by a function of `urls`."""
 
@@ -172,7 +192,7 @@ class Url:
         return "URL"
 
 
-Kind = Choice | Integer | Seconds | Switch | Text | Url
+Kind = Choice | Integer | Modules | Seconds | Switch | Text | Url
 
 
 @dataclass(frozen=True)
@@ -240,6 +260,13 @@ SETTINGS: tuple[Setting, ...] = (
         Integer(1, 1024),
         "Jobs the worker of `make run` runs at once.",
         env=("WORKER_CONCURRENCY",),
+    ),
+    Setting(
+        "TASK_MODULES",
+        None,
+        Modules(),
+        "Modules with tasks of your own, imported at the start; a list, or names with commas between them.",
+        env=("TASK_MODULES",),
     ),
     Setting("MAX_CONTENT_LENGTH", 16 * MIB, Integer(1, 2**31 - 1), "Bytes of the largest request body."),
     Setting("JOB_ARGUMENTS_LIMIT", MIB, Integer(1, 2**31 - 1), "Bytes of one job's arguments as JSON."),

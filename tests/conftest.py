@@ -13,8 +13,12 @@ from sqlalchemy import Engine
 from task_app import create_app
 from task_app.extensions import db
 from task_app.jobs.runtime import JobRuntime
+from task_app.testing.apps import dispose
 
 from . import services
+
+pytest_plugins = ["task_app.testing", "pytester"]
+__all__ = ["dispose"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,16 +53,6 @@ def settings_for(folder: Path, **more: Any) -> dict[str, Any]:
         "CELERY_BROKER_URL": DEAD_BROKER,
         **more,
     }
-
-
-def dispose(app: Flask) -> None:
-    """Close what an app has open."""
-    runtime: JobRuntime = app.extensions["jobs"]
-    runtime.marks.at_once()  # its thread would open a connection anew
-    runtime.engine.dispose()
-    with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
 
 
 @pytest.fixture(scope="session")

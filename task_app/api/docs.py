@@ -2,8 +2,10 @@
 
 import inspect
 import json
+import threading
 from typing import Any
 
+from apispec import APISpec
 from flask import Blueprint, Flask, Response, current_app
 from flask_smorest import Api
 
@@ -29,10 +31,35 @@ guard(blueprint)
 
 
 class DocumentedApi(Api):
-    """flask-smorest's collector of documentation; errors are ours to render."""
+    """flask-smorest's collector of documentation; errors are ours to render.
+
+    Routes are described when somebody asks for the document: it takes half as long as all the rest of making an app,
+    and most processes never ask.
+    """
 
     DEFAULT_ERROR_RESPONSE_NAME = None
     ERROR_SCHEMA = ProblemSchema
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._lock = threading.Lock()
+        self._undescribed: list[Any] = []
+        super().__init__(*args, **options)
+
+    def register_blueprint(self, blp: Any, **options: Any) -> None:
+        """Register the routes of a blueprint."""
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blp.name] = self
+        self._app.register_blueprint(blp, **options)
+        self._undescribed.append(blp)
+
+    def described(self) -> APISpec:
+        """Return what was collected, with all routes."""
+        with self._lock:
+            while self._undescribed:
+                blp = self._undescribed.pop(0)
+                blp.register_views_in_doc(self, self._app, self.spec, name=blp.name, parameters=None)
+                self.spec.tag({"name": blp.name, "description": blp.description})
+        described: APISpec = self.spec
+        return described
 
     def _register_error_handlers(self) -> None:
         """Leave errors to `problems`."""
@@ -63,7 +90,7 @@ def openapi() -> Response:
 
 def document() -> dict[str, Any]:
     """Return the OpenAPI document of the current app, with a path for each public task."""
-    made: dict[str, Any] = current_app.extensions["openapi"].spec.to_dict()
+    made: dict[str, Any] = current_app.extensions["openapi"].described().to_dict()
     named = {"schema": {"$ref": "#/components/schemas/NamedJob"}}
     answers = dict(made["paths"]["/tasks"]["post"]["responses"])
     answers["202"] = {**answers["202"], "content": {"application/json": named}}

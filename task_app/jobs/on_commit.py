@@ -68,8 +68,8 @@ def refuse_if_session_writes() -> None:
     if not has_app_context() or runtime().engine.dialect.name != "sqlite" or not db.session.registry.has():
         return
     session = db.session()
-    if not session.in_transaction():
-        return
+    if not session.in_transaction() or not session.is_active:
+        return  # not active: a flush has failed, and what it had written is rolled back
     raw = session.connection(bind_arguments={"mapper": Job}).connection.dbapi_connection
     if raw is not None and raw.in_transaction:
         raise SessionHoldsLock

@@ -1,6 +1,6 @@
 """Every read of the job table."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -301,6 +301,21 @@ def due(connection: Connection, now: datetime, limit: int) -> list[Outgoing]:
         if len(found) == limit:
             break
     return found
+
+
+def next_to_run(connection: Connection, *, due_by: datetime | None, not_in: Collection[str]) -> str | None:
+    """Return the waiting job that comes first among those due by a moment, or at any time; for tests without a worker.
+
+    Published or not, most urgent first, then oldest; with `due_by` None, whatever is due first. `not_in` are queues.
+    """
+    waiting = select(_c.id).where(_c.state.in_(WAITING), _c.blocked_by.is_(None), _c.queue.not_in(not_in)).limit(1)
+    if due_by is None:
+        waiting = waiting.order_by(_c.due_at, _c.id)
+    else:
+        since = func.coalesce(_c.due_at, _c.created_at)
+        waiting = waiting.where(or_(_c.due_at.is_(None), _c.due_at <= due_by))
+        waiting = waiting.order_by(_c.priority.desc(), since, _c.id)
+    return connection.execute(waiting).scalar()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

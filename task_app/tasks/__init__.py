@@ -18,8 +18,10 @@ from ..files.service import info as file_info
 from ..mirror import arguments
 from ..mirror.artefacts import save_artefact
 from ..mirror.progress import raise_if_cancelled, report_progress
+from . import own
 from .batches import merge_chunks, process_batch, process_chunk
 from .examples import add
+from .idempotency import idempotency_token
 from .mail import send_email, send_welcome_email
 from .reporting import long_task, process
 from .retrying import flaky
@@ -32,6 +34,7 @@ __all__ = [
     "file_info",
     "file_path",
     "flaky",
+    "idempotency_token",
     "init_app",
     "long_task",
     "merge_chunks",
@@ -67,8 +70,14 @@ _import_gallery()
 
 
 def init_app(app: Flask) -> None:
-    """Make sure that the arguments of public tasks can be validated. Raises WrongTask, which names the parameter."""
+    """Import the tasks of the user's own packages, and make sure that the arguments of public tasks can be validated.
+
+    Raises ConfigurationError, which names the module or the tasks, and WrongTask, which names the parameter.
+    """
     celery: Celery = app.extensions["celery"]
-    for name, task in celery.tasks.items():
+    with own.unique_names():
+        own.import_modules(app)
+        tasks = celery.tasks
+    for name, task in tasks.items():
         if not name.startswith("celery.") and task.public:
             arguments.check(task)

@@ -15,10 +15,10 @@ from task_app.jobs.lists import Filter
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.states import State
 from task_app.jobs.submission import Submission
+from task_app.testing.attempts import run_attempt
 from task_app.users import service as users
 
 from ..conftest import dispose, settings_for
-from ..inprocess import run_attempt
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
 READERS = ["/task-status/{}", "/status/{}", "/result/{}", "/tasks/result/{}"]

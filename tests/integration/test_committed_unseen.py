@@ -15,8 +15,7 @@ from task_app.jobs.database import transaction
 from task_app.jobs.runtime import runtime
 from task_app.jobs.states import State
 from task_app.jobs.submission import Submission
-
-from ..inprocess import run_attempt
+from task_app.testing.attempts import run_attempt
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 from task_app.jobs import service
 from task_app.jobs.view import JobView
 from task_app.tasks.crawling import crawl, crawler
+from task_app.testing.attempts import run_attempt
 
-from ..inprocess import run_attempt
 from ..website import Website, answer, redirect, status, website
 
 

@@ -18,8 +18,8 @@ from task_app.jobs.models import FileUse
 from task_app.jobs.runtime import runtime
 from task_app.jobs.submission import Submission
 from task_app.tasks import FileId, open_file, save_artefact
+from task_app.testing.attempts import run_attempt
 
-from ..inprocess import run_attempt
 from .test_files import states
 
 NOBODY = "file-" + "0" * 32

@@ -20,9 +20,8 @@ from task_app.jobs import service as jobs
 from task_app.jobs.runtime import runtime
 from task_app.mirror import arguments
 from task_app.tasks import FileId, file_info, file_path, open_file, save_artefact
+from task_app.testing.attempts import run_attempt
 from task_app.users.models import User
-
-from ..inprocess import run_attempt
 
 CSV = b"a,b\n1,2\n"
 NOBODY = "file-" + "0" * 32

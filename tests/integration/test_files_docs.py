@@ -14,7 +14,7 @@ from flask_migrate import upgrade
 from task_app import create_app
 from task_app.files import service
 from tests.conftest import settings_for
-from tests.inprocess import run_attempt
+from task_app.testing.attempts import run_attempt
 
 app = create_app(settings_for(Path(sys.argv[1])))
 with app.app_context():

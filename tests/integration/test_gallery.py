@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from ..inprocess import run_attempt
+from task_app.testing.attempts import run_attempt
+
 from ..website import website
 
 ROOT = Path(__file__).resolve().parents[2]

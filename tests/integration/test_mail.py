@@ -16,10 +16,10 @@ from flask import Flask
 from task_app import mailer
 from task_app.jobs import service
 from task_app.tasks import send_email, send_welcome_email
+from task_app.testing.attempts import run_attempt
 from task_app.users import service as users
 
 from ..certificates import certificate_for
-from ..inprocess import run_attempt
 from ..postbox import Postbox, free_port, mail_server, parse
 
 

@@ -12,8 +12,7 @@ from task_app.jobs import queries, service, transitions
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.states import State
 from task_app.mirror.parts import PartsEnded
-
-from ..inprocess import run_attempt
+from task_app.testing.attempts import run_attempt
 
 
 def celery_of(app: Flask) -> Celery:

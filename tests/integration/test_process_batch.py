@@ -14,8 +14,7 @@ from task_app.jobs.models import Job
 from task_app.jobs.runtime import runtime
 from task_app.jobs.view import JobView
 from task_app.tasks.batches import CHUNKS, merge, process_batch, split
-
-from ..inprocess import run_attempt
+from task_app.testing.attempts import run_attempt
 
 _c = Job.__table__.c
 

@@ -8,8 +8,7 @@ from task_app.jobs import service
 from task_app.jobs.runtime import utcnow
 from task_app.jobs.view import JobView
 from task_app.tasks import add, flaky, long_task, process
-
-from ..inprocess import run_attempt
+from task_app.testing.attempts import run_attempt
 
 
 def job_of(app: Flask, job_id: str) -> JobView:

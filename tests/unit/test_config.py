@@ -159,6 +159,15 @@ def test_an_empty_value_is_no_value(load: Any, monkeypatch: pytest.MonkeyPatch) 
     assert settings["PORT"] == 5000
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("TASK_MODULES", "acme.jobs, reports,acme.jobs"), ("FLASK_TASK_MODULES", '["acme.jobs", "reports"]')],
+)
+def test_modules_are_a_list_or_a_text(load: Any, monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    assert load()["TASK_MODULES"] == ("acme.jobs", "reports")
+
+
 SECRET = "hunter2"
 
 
@@ -200,6 +209,11 @@ SECRET = "hunter2"
         ("CELERY_RESULT_BACKEND", "redis://", "names no host"),
         ("SMTP_URL", f"imap://u:{SECRET}@h", "unknown scheme 'imap'"),
         ("SMTP_URL", "smtp://", "names no host"),
+        ("TASK_MODULES", "reports.py,", "must be names of modules; '' can't be one"),
+        ("TASK_MODULES", "acme-jobs", "must be names of modules; 'acme-jobs' can't be one"),
+        ("TASK_MODULES", "acme.class", "'acme.class' can't be one"),
+        ("FLASK_TASK_MODULES", '["acme", 1]', "must be names of modules, not ['acme', 1]"),
+        ("FLASK_TASK_MODULES", "7", "must be names of modules, not 7"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_the_setting(
