@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 from celery import Celery, chord
-from celery.app.task import Context
 from flask import Flask
-from sqlalchemy import event, exc
+from sqlalchemy import Connection, event, exc
 
-from task_app.jobs import queries, service, transitions
+from task_app.jobs import faults, queries, service, transitions
 from task_app.jobs.runtime import runtime, utcnow
 from task_app.jobs.states import State
 from task_app.mirror.parts import PartsEnded
@@ -27,12 +26,10 @@ def send_chord(app: Flask, parts: int) -> tuple[str, list[str]]:
     return sent.id, [part.id for part in sent.parent.results]
 
 
-def end(app: Flask, job_id: str) -> None:
-    """Run a part, and let the chord know as a worker does."""
-    job = run_attempt(app, job_id)
-    with app.app_context():
-        request = Context(id=job_id, group=job.group_id, chord=job.message["chord"])
-        celery_of(app).backend.on_chord_part_return(request, job.state, job.result)
+def end_unseen(connection: Connection, job_id: str) -> None:
+    """End a part as if its process had died before it came to the chord."""
+    error = faults.fault("ValueError", "builtins", ["no"], "no")
+    assert transitions.end_badly(connection, job_id, None, state=State.FAILURE, error=error, now=utcnow())
 
 
 def progress(app: Flask, job_id: str) -> tuple[Any, Any]:
@@ -46,7 +43,7 @@ def test_the_body_of_a_chord_shows_how_many_parts_have_ended(every_database: Fla
     body, parts = send_chord(app, 3)
     seen = [progress(app, body)]
     for part in parts:
-        end(app, part)
+        run_attempt(app, part)
         seen.append(progress(app, body))
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
     with app.app_context():
@@ -57,7 +54,7 @@ def test_every_change_is_a_version_that_watchers_see(every_database: Flask) -> N
     body, parts = send_chord(every_database, 3)
     with every_database.app_context():
         before = service.get(body).version
-        end(every_database, parts[0])
+        run_attempt(every_database, parts[0])
         assert service.get(body).version > before
 
 
@@ -71,7 +68,7 @@ def test_of_two_parts_that_end_together_the_older_count_does_not_win(every_datab
     def end_the_other(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
         if "count" in statement and "version" in statement:
             for part in late:  # after this one has counted, and before it writes
-                end(app, part)
+                run_attempt(app, part)
 
     with app.app_context():
         job, engine = service.get(parts[0]), runtime().engine
@@ -93,10 +90,10 @@ def test_large_chords_are_counted_now_and_then(every_database: Flask) -> None:
     with app.app_context(), runtime().engine.connect() as connection:
         job = service.get(parts[0])
         group, chord_of = str(job.group_id), job.message["chord"]
-        run_attempt(app, parts[0])
+        end_unseen(connection, parts[0])
         shown.show(connection, group, 21, chord_of)
         assert progress(app, body) == (1, 21)
-        run_attempt(app, parts[1])
+        end_unseen(connection, parts[1])
         shown.show(connection, group, 21, chord_of)
         assert progress(app, body) == (1, 21)
         shown.show(connection, group, 21, chord_of, at_once=True)
@@ -121,8 +118,8 @@ def test_the_error_of_a_chord_names_the_part_that_failed(every_database: Flask) 
     tasks = celery_of(app).tasks
     sent = chord([tasks["add"].s(1, 1), tasks["add"].s(1, "one")], tasks["merge_chunks"].s()).delay()
     good, bad = (part.id for part in sent.parent.results)
-    end(app, bad)
-    end(app, good)
+    run_attempt(app, bad)
+    run_attempt(app, good)
     with app.app_context():
         job = service.get(sent.id)
     assert job.state == "FAILURE" and job.error is not None
@@ -145,7 +142,7 @@ def test_a_part_whose_own_database_is_busy_fails_its_chord(every_database: Flask
 def test_the_page_of_a_waiting_job_has_a_bar(app: Flask, parts: int) -> None:
     body, ids = send_chord(app, 2)
     for part in ids[:parts]:
-        end(app, part)
+        run_attempt(app, part)
     client = app.test_client()
     page = client.get(f"/jobs/{body}").text
     assert f"{parts} of 2" in page and 'id="progress-bar"' in page
