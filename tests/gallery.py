@@ -1,6 +1,8 @@
 """What tests of the gallery's tasks share: files to work on, and a cancel in the middle."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +31,30 @@ class CancelAt:
         self.reports += 1
         if self.reports == self._number:
             raise JobCancelled("cancelled")
+
+
+MEASURE = """
+import re, sys
+from pathlib import Path
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
+{preparation}
+before = peak()
+{work}
+print(peak() - before)
+"""
+
+
+def megabytes_for(preparation: str, work: str, *arguments: str) -> int:
+    """Return by how many MB the memory of a Python of its own grows at most while it does some work.
+
+    Not `resource.getrusage`: what it calls the peak of a process is at first that of the process which started it.
+    """
+    program = MEASURE.format(preparation=preparation, work=work)
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
 
 
 def stored(app: Flask, content: bytes | str, name: str = "file") -> str:
