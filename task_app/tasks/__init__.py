@@ -46,7 +46,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 #: Modules of this package whose libraries are in the extra `gallery`. Without them their tasks are not there.
-GALLERY: tuple[str, ...] = ("images", "models", "tables")
+GALLERY: tuple[str, ...] = ("images", "models", "reports", "tables")
 
 
 def _import_gallery() -> None:
