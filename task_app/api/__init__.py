@@ -3,6 +3,7 @@
 | file | holds |
 |---|---|
 | `submit`, `read`, `reason`, `failures`, `stats`, `steer`, `actions`, `queues` | the routes of the blueprint `tasks` |
+| `files` | /files |
 | `health` | /healthz and /readyz |
 | `docs`, `docs_page` | /openapi.json and /docs |
 | `classic` | the routes of the well-known tutorials |
@@ -13,10 +14,10 @@
 
 from flask import Flask
 
-from . import actions, classic, docs, failures, health, queues, read, reason, stats, steer, submit
+from . import actions, classic, docs, failures, files, health, queues, read, reason, stats, steer, submit
 from .blueprint import blueprint
 
-__all__ = ["actions", "failures", "init_app", "queues", "read", "reason", "stats", "steer", "submit"]
+__all__ = ["actions", "failures", "files", "init_app", "queues", "read", "reason", "stats", "steer", "submit"]
 
 
 def init_app(app: Flask) -> None:

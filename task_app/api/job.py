@@ -20,6 +20,12 @@ def job_json(job: JobView, root: str = "") -> dict[str, Any]:
     return document(job, utcnow()) | {"links": links(job.id, root)}
 
 
+def whole_job_json(job: JobView, root: str = "") -> dict[str, Any]:
+    """Return the JSON of a job by itself: with the files it has made, which lists leave out."""
+    made = [file | {"link": f"{root}/files/{file['id']}"} for file in job.artefacts]
+    return job_json(job, root) | {"artefacts": made}
+
+
 def links(job_id: str, root: str) -> dict[str, str]:
     """Return where to go from a job."""
     here = f"{root}/tasks/{quote(job_id, safe='')}"
@@ -28,7 +34,7 @@ def links(job_id: str, root: str) -> dict[str, str]:
 
 def job_response(job: JobView, status: int = 200, **more: Any) -> Response:
     """Answer with a job, and where it is when it was just accepted."""
-    shown = job_json(job, request.script_root) | more
+    shown = whole_job_json(job, request.script_root) | more
     response = json_response(shown, status)
     if status == 202:
         response.headers["Location"] = shown["links"]["self"]
@@ -119,7 +125,26 @@ class JobSchema(Schema):
     links = fields.Nested(LinksSchema, required=True)
 
 
-class NamedJobSchema(JobSchema):
+class ArtefactSchema(Schema):
+    """A file that a job has made."""
+
+    id = _field(fields.String)
+    name = _field(fields.String)
+    size = _field(fields.Integer, "Bytes.")
+    type = _field(fields.String)
+    sha256 = _field(fields.String)
+    link = _field(fields.String, "Where its bytes are.")
+
+
+class WholeJobSchema(JobSchema):
+    """A job by itself."""
+
+    artefacts = fields.List(
+        fields.Nested(ArtefactSchema), required=True, metadata={"description": "Files that it has made, by name."}
+    )
+
+
+class NamedJobSchema(WholeJobSchema):
     """A job submitted by the name of its task."""
 
     result_id = _field(fields.String, "The same as task_id, for clients of the Flask tutorial.")

@@ -15,7 +15,7 @@ from ..web import cursor
 from ..web.lists import ListQuerySchema
 from ..web.streams import for_a_while, last_event_id, stream
 from .blueprint import blueprint
-from .job import JobPageSchema, JobSchema, job_json, job_response, json_response
+from .job import JobPageSchema, WholeJobSchema, job_json, job_response, json_response
 from .schemas import WaitQuerySchema
 from .stream import PageLook, follow, follow_page
 from .watch import wait_for_end
@@ -33,7 +33,7 @@ EVENT = {
 
 @blueprint.route("/tasks/<task_id>")
 @blueprint.arguments(WaitQuerySchema, location="query", unknown=RAISE)
-@blueprint.response(200, JobSchema)
+@blueprint.response(200, WholeJobSchema)
 @blueprint.problems(404, 422, 503)
 def show(query: dict[str, float], task_id: str) -> Response:
     """Show a job

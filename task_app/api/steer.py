@@ -14,11 +14,11 @@ from ..web.problems import FieldErrors
 from ..web.submission import ArgumentsSchema, edited_arguments
 from .blueprint import blueprint
 from .body import json_body
-from .job import JobSchema, job_response
+from .job import WholeJobSchema, job_response
 
 
 @blueprint.route("/tasks/<task_id>/cancel", methods=["POST"])
-@blueprint.response(202, JobSchema)
+@blueprint.response(202, WholeJobSchema)
 @blueprint.problems(404, 409, 503)
 def cancel(task_id: str) -> Response:
     """Cancel a job
@@ -39,7 +39,7 @@ class RetryQuerySchema(Schema):
 
 @blueprint.route("/tasks/<task_id>/retry", methods=["POST"])
 @blueprint.arguments(RetryQuerySchema, location="query", unknown=EXCLUDE)
-@blueprint.response(202, JobSchema)
+@blueprint.response(202, WholeJobSchema)
 @blueprint.problems(400, 404, 409, 413, 415, 422, 503)
 @blueprint.doc(
     requestBody={"required": False, "content": {"application/json": {"schema": ArgumentsSchema}}},
@@ -54,7 +54,7 @@ def retry(query: dict[str, int], task_id: str) -> Response:
 
 
 @blueprint.route("/tasks/<task_id>/resolve", methods=["POST"])
-@blueprint.response(200, JobSchema)
+@blueprint.response(200, WholeJobSchema)
 @blueprint.problems(404, 409, 503)
 def resolve(task_id: str) -> Response:
     """Say that a failure is dealt with
@@ -66,7 +66,7 @@ def resolve(task_id: str) -> Response:
 
 
 @blueprint.route("/tasks/<task_id>/resolve", methods=["DELETE"])
-@blueprint.response(200, JobSchema)
+@blueprint.response(200, WholeJobSchema)
 @blueprint.problems(404, 409, 503)
 def unresolve(task_id: str) -> Response:
     """Say that a failure is not dealt with after all"""

@@ -10,7 +10,7 @@ from ..jobs.lookout import Lookout
 from ..jobs.states import is_final
 from ..jobs.view import JobView
 from ..web import streams
-from .job import job_json
+from .job import job_json, whole_job_json
 
 
 def follow(feed: Feed, job: JobView, seen: str | None, root: str) -> Iterator[str | None]:
@@ -20,13 +20,13 @@ def follow(feed: Feed, job: JobView, seen: str | None, root: str) -> Iterator[st
     """
     while not is_final(job.state):
         if str(job.version) != seen:
-            yield streams.event("job", job_json(job, root), job.version)
+            yield streams.event("job", whole_job_json(job, root), job.version)
         changed = yield from _next_change(feed, job)
         if changed is None:
             yield streams.event("gone", {})
             return
         job, seen = changed, None
-    yield streams.event("end", job_json(job, root), job.version)
+    yield streams.event("end", whole_job_json(job, root), job.version)
 
 
 def _next_change(feed: Feed, job: JobView) -> Generator[None, None, JobView | None]:

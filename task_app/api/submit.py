@@ -14,7 +14,7 @@ from ..web.problems import FieldErrors, problem
 from ..web.submission import SubmissionSchema
 from .blueprint import blueprint
 from .body import json_body, raw_body
-from .job import JobSchema, job_response, json_response
+from .job import WholeJobSchema, job_response, json_response
 from .schemas import BatchAnswerSchema, BatchSchema
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -22,7 +22,7 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 @blueprint.route("/tasks", methods=["POST"])
 @blueprint.arguments(SubmissionSchema(), example={"task": "add", "kwargs": {"a": 1, "b": 2}})
-@blueprint.response(202, JobSchema, headers={"Location": {"schema": {"type": "string"}}})
+@blueprint.response(202, WholeJobSchema, headers={"Location": {"schema": {"type": "string"}}})
 @blueprint.problems(400, 409, 413, 415, 422, 503)
 def submit(submission: Submission) -> Response:
     """Submit a job

@@ -64,6 +64,14 @@ def size(amount: int | None) -> str:
     return "-" if amount is None else f"{amount / 1024 / 1024:.0f} MiB"
 
 
+def bytes_of(amount: int) -> str:
+    """Write the size of a file."""
+    for unit, length in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if amount >= length:
+            return f"{amount / length:.3g} {unit}"
+    return f"{amount} B"
+
+
 def took(job: JobView) -> str:
     """Write how long the last attempt ran, or has been running."""
     if job.started_at is None:

@@ -19,7 +19,7 @@ from ..mirror.public import rate_limit_of
 from .filtering import filter_options, newest
 from .following import follow
 from .jobs import COLUMNS, as_json_option, clear_errors, end_with, group, row_of, timeout_option
-from .output import ago, console, print_json, table_of, took
+from .output import ago, bytes_of, console, print_json, table_of, took
 
 #: Seconds between two looks at a list.
 LOOK = 1.0
@@ -33,7 +33,7 @@ def show(job_id: str, wants_json: bool) -> None:
     with clear_errors():
         job = service.get(job_id)
     if wants_json or not console().is_terminal:
-        print_json(document(job, utcnow()))
+        print_json(document(job, utcnow()) | {"artefacts": job.artefacts})
         return
     out = console()
     out.print(_facts(job))
@@ -42,6 +42,8 @@ def show(job_id: str, wants_json: bool) -> None:
         out.print(f"\n[bold]{'Why it is not running' if reason.reason else 'Its run'}[/]\n{escape(reason.text)}")
     if job.result is not None:
         out.print(f"\n[bold]Result[/]\n{escape(_json(job.result))}")
+    if job.artefacts:
+        out.print("\n[bold]Artefacts[/]", _artefacts(job), sep="\n")
     if len(job.history) > 1:
         out.print("\n[bold]Attempts[/]", _attempts(job), sep="\n")
     if job.error is not None:
@@ -87,6 +89,11 @@ def _attempts(job: JobView) -> Table:
         for entry in job.history
     ]
     return table_of(("attempt", "state", "worker", "started", "error"), rows)
+
+
+def _artefacts(job: JobView) -> Table:
+    rows = [(made["id"], made["name"], bytes_of(made["size"]), made["type"]) for made in job.artefacts]
+    return table_of(("id", "name", "size", "type"), rows)
 
 
 def _error_of(entry: dict[str, Any]) -> str:

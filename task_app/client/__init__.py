@@ -6,6 +6,7 @@ It imports nothing else of this package, so it can be used where neither Flask n
 |---|---|
 | `client` | `JobsClient`: submit, list, count |
 | `job` | `ClientJob`: a job as it was last seen, and what one can do with it |
+| `files` | a file that the service keeps |
 | `transport` | requests, what of them is tried again, and for how long |
 | `errors` | what can go wrong |
 """
@@ -30,12 +31,14 @@ from .errors import (
     Unavailable,
     WaitTimeout,
 )
+from .files import FileInfo
 from .job import Attempt, ClientJob, JobError, Progress
 
 __all__ = [
     "Attempt",
     "ClientJob",
     "Conflict",
+    "FileInfo",
     "InvalidRequest",
     "JobError",
     "JobFailed",

@@ -5,11 +5,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import UUID
 
 from .errors import Conflict, NotFound
+from .files import FileInfo, write
 from .job import ClientJob, path_of
 from .transport import Transport
 
@@ -150,6 +153,25 @@ class JobsClient:
         """Return the tasks that can be asked for."""
         found = self._transport.request("GET", "task-types")
         return [TaskType(each["name"], each["summary"], each["schema"], each["queue"], each) for each in found]
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def upload(self, path: Path | str, *, name: str | None = None, type: str | None = None) -> FileInfo:  # noqa: A002
+        """Let the service keep a file; its `id` is an argument for tasks that want one.
+
+        It is read while it is sent. Should an answer be lost, it is sent again; the first is swept away by the service
+        when its time is over. Raises InvalidRequest for one that is too large or of a type that is not accepted.
+        """
+        path = Path(path)
+        return FileInfo.of(self._transport.upload("files", path, name or path.name, type))
+
+    def download(self, file_id: str, path: Path | str) -> Path:
+        """Write a file to a path, whole or not at all; what is there is replaced. Raises NotFound."""
+        path = Path(path)
+        self._transport.download(
+            f"files/{quote(file_id, safe='')}", lambda pieces, headers: write(pieces, headers["Repr-Digest"], path)
+        )
+        return path
 
     # -- steering ----------------------------------------------------------------------------------------------------
 

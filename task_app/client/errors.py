@@ -49,7 +49,7 @@ class NotAllowed(Problem):
 
 
 class NotFound(Problem):
-    """There is no such job: 404."""
+    """There is no such job or file: 404."""
 
 
 class Conflict(Problem):

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from httpx_sse import EventSource
 
 from .errors import Conflict, InvalidRequest, JobFailed, JobRevoked, NoAnswer, NotFound, Unavailable, WaitTimeout
+from .files import FileInfo
 from .transport import Patience, Transport
 
 FINAL = ("SUCCESS", "FAILURE", "REVOKED")
@@ -97,6 +98,11 @@ class ClientJob:
 
     def __repr__(self) -> str:
         return f"<ClientJob {self.id} {self.task} {self.state}>"
+
+    @property
+    def artefacts(self) -> list[FileInfo]:
+        """The files that the job has made, by name. Lists leave them out: `refresh` a job that comes from one."""
+        return [FileInfo.of(made) for made in self.document.get("artefacts", ())]
 
     @property
     def is_ended(self) -> bool:

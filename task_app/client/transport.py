@@ -2,10 +2,11 @@
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,8 @@ PASSING = (429, 502, 503, 504)
 #: Errors before anything of the request was sent, and such as no other try would mend.
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 HOPELESS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+#: Seconds that the service may take to store a file once it has all of it.
+STORING = 60.0
 #: Seconds without a byte until an event stream is given up for dead; the service breaks silence every 5 s.
 SILENCE = 15.0
 
@@ -57,11 +60,41 @@ class Transport:
     ) -> Any:
         """Return the JSON of the answer. Raises Problem, or NoAnswer after all retries."""
         timeout = httpx.Timeout(self.timeout, read=read_timeout or self.timeout)
-        retries = self.retries if retries is None else retries
+
+        def send() -> httpx.Response:
+            return self._client.request(method, path, json=json, params=params, timeout=timeout)
+
+        return self._until_answered(send, self.retries if retries is None else retries)
+
+    def upload(self, path: str, file: Path, name: str, kind: str | None) -> Any:
+        """Send a file, read as it goes; return the JSON of the answer. Raises Problem and NoAnswer, and OSError."""
+        timeout = httpx.Timeout(self.timeout, read=max(self.timeout, STORING))
+
+        def send() -> httpx.Response:
+            with file.open("rb") as stream:
+                part = (name, stream, kind) if kind else (name, stream)
+                return self._client.request("POST", path, files={"file": part}, timeout=timeout)
+
+        return self._until_answered(send, self.retries)
+
+    def download(self, path: str, take: Callable[[Iterator[bytes], httpx.Headers], None]) -> None:
+        """Let `take` have the bytes of an answer, from the beginning at each try. Raises Problem and NoAnswer."""
+
+        def send() -> httpx.Response:
+            with self._client.stream("GET", path) as response:
+                if response.status_code == 200:
+                    take(response.iter_bytes(), response.headers)
+                    return httpx.Response(204)
+                response.read()
+                return response
+
+        self._until_answered(send, self.retries)
+
+    def _until_answered(self, send: Callable[[], httpx.Response], retries: int) -> Any:
         is_repeated = False
         for tries in range(retries + 1):
             try:
-                response = self._client.request(method, path, json=json, params=params, timeout=timeout)
+                response = send()
             except httpx.TransportError as error:
                 if tries == retries or isinstance(error, HOPELESS):
                     raise self._no_answer(error) from error

@@ -69,6 +69,7 @@ def _checked(form: EditForm) -> tuple[dict[str, str] | None, int]:
     if request.form.get("attempt") != str(form.job.attempt):
         form.problem = RUN_MEANWHILE
         return None, 409
+    form.arguments.take_uploads(request.files)
     args, kwargs = form.arguments.call()
     try:
         texts = edited_arguments(form.job, {"args": args, "kwargs": kwargs})

@@ -60,6 +60,8 @@ def submit(task: str) -> tuple[str, int] | Response:
     like = _job_like_this(task)
     form = JobForm(_task(task), like, may_keep=True)
     form.take(request.form)
+    if request.files:
+        form.arguments.take_uploads(request.files, service.get_many([form.id]).get(form.id))
     submission = form.submission()
     if submission is None:
         return _page(form, like), 422

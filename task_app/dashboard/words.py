@@ -38,7 +38,7 @@ def number(value: float | None, limit: int | None = None) -> str:
 
 
 def size(number_of_bytes: int | None) -> str:
-    """Write an amount of memory."""
+    """Write an amount of memory, or the size of a file."""
     if number_of_bytes is None:
         return "–"
     for unit, length in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):

@@ -5,10 +5,12 @@
 | `hints` | `FileId`, the type hint of a parameter that wants a file |
 | `service` | store, list, open, delete |
 | `artefacts` | what a running job makes |
+| `arriving`, `removing` | bytes and rows on their way in and out, in the order that a crash can do no harm to |
 | `sweeping` | what nobody needs any more |
 | `store` | the bytes, wherever they are kept |
 | `names` | names and types of files, as they may be kept |
-| `models`, `view`, `runtime` | the table `file`; a file as it is read; the room's part of an app |
+| `models`, `rows`, `view` | the table `file`, its statements, a file as it is read |
+| `runtime` | the room's part of an app |
 
 It knows neither HTTP nor Celery. Which jobs use a file is in the kernel, `jobs.file_uses`.
 """

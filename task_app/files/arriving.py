@@ -1,7 +1,6 @@
 """Taking in the bytes of a file, a piece at a time: measured, hashed and kept."""
 
 import hashlib
-import logging
 import secrets
 import time
 from collections.abc import Iterable, Iterator
@@ -9,17 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from ..errors import FileNotFound, FileTooLarge, FileTypeRefused
 from ..jobs.on_commit import refuse_if_session_writes
 from ..jobs.runtime import runtime, utcnow
 from . import rows
 from .names import clean_name, clean_type
-from .removing import remove
+from .removing import give_up
 from .runtime import files_runtime
-
-logger = logging.getLogger(__name__)
 
 Source = bytes | Path | BinaryIO | Iterable[bytes]
 
@@ -61,16 +56,6 @@ def receive(source: Source, name: str | None, kind: str | None, *, made_by: str 
         give_up(file_id)
         raise
     return Arrival(file_id, name, kind, meter.size, meter.digest.hexdigest())
-
-
-def give_up(file_id: str) -> None:
-    """Remove a file that nobody could find yet. While the database is away, the sweeper will."""
-    try:
-        with runtime().engine.connect() as connection:
-            rows.let_go(connection, file_id)
-        remove(file_id)
-    except SQLAlchemyError:
-        logger.warning("file %s is left to the sweeper", file_id, exc_info=True)
 
 
 class _Meter:

@@ -5,13 +5,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from ..errors import JobCancelled, ValueNotStorable
+from ..errors import FilesUnavailable, JobCancelled, ValueNotStorable
 from ..jobs import file_uses, transitions
 from ..jobs.database import transaction
 from ..jobs.runtime import runtime
 from . import rows
 from .arriving import Arrival, Source, receive
-from .removing import remove
+from .removing import remove_or_leave
 
 #: Names in one job: its row is read whenever it is shown.
 MOST = 200
@@ -41,11 +41,12 @@ def keep(arrival: Arrival, job_id: str, attempt: int, claimed_at: datetime | Non
         unused = [file_id for file_id in replaced if not rows.has_use(connection, file_id)]
         for file_id in unused:
             rows.let_go(connection, file_id)
-        rows.arrived(connection, arrival.id, size=arrival.size, sha256=arrival.sha256)
+        if not rows.arrived(connection, arrival.id, size=arrival.size, sha256=arrival.sha256):
+            raise FilesUnavailable("the file took so long to come that it was given up")
         file_uses.note_artefact(connection, job_id, arrival.id)
         write(connection, job_id)
     for file_id in unused:
-        remove(file_id)
+        remove_or_leave(file_id)
 
 
 def hold(connection: Connection, job_id: str) -> None:

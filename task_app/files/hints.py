@@ -7,4 +7,4 @@ class FileMark:
     """Says of a string that it is the id of a file: doors look whether it is there, forms let people upload one."""
 
 
-FileId = Annotated[str, FileMark(), "The id of a file, see POST /files."]
+FileId = Annotated[str, FileMark(), "The id of a file that was uploaded."]

@@ -103,9 +103,9 @@ def unfinished(connection: Connection, seen_before: datetime, limit: int) -> lis
 
 
 def walk(connection: Connection, after: Place, limit: int) -> list[RowMapping]:
-    """Return files (id, created_at, made_by, used), oldest first, from after a place on."""
+    """Return files (id, created_at, made_by), oldest first, from after a place on."""
     wanted = (
-        select(_c.id, _c.created_at, _c.made_by, is_used(_c.id).label("used"))
+        select(_c.id, _c.created_at, _c.made_by)
         .where(_c.created_at >= after[0], or_(_c.created_at > after[0], _c.id > after[1]), _c.state == FileState.HERE)
         .order_by(_c.created_at, _c.id)
         .limit(limit)

@@ -17,8 +17,8 @@ from ..jobs.database import transaction
 from ..jobs.on_commit import refuse_if_session_writes
 from ..jobs.runtime import runtime, utcnow
 from . import artefacts, rows
-from .arriving import PIECE, Source, give_up, receive
-from .removing import remove
+from .arriving import PIECE, Source, receive
+from .removing import give_up, remove_or_leave
 from .runtime import files_runtime
 from .view import FileInfo, FileState
 
@@ -119,7 +119,7 @@ def delete(file_id: str) -> None:
         file_uses.release(connection, file_id)
         if made_by is not None:
             artefacts.write(connection, made_by)
-    remove(file_id)
+    remove_or_leave(file_id)
 
 
 def _found(file_id: str) -> tuple[FileInfo, datetime]:

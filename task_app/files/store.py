@@ -19,27 +19,25 @@ class Store:
         self.url = url
 
     def write(self, file_id: str, chunks: Iterable[bytes]) -> None:
-        """Write the bytes of a file, and see them to the disk. What an error leaves behind is removed."""
+        """Write the bytes of a file, and see them to the disk. After an error some may be there, for `remove`.
+
+        Raises FilesUnavailable, and whatever making the chunks raises.
+        """
         file_system, path = self._place(file_id)
+        with _answering():
+            if not _keeps_objects(file_system):
+                file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            stream = file_system.open(path, "wb")
         try:
-            with _answering():
-                if not _keeps_objects(file_system):
-                    file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
-                stream = file_system.open(path, "wb")
-            try:
-                for chunk in chunks:
-                    with _answering():
-                        stream.write(chunk)
-            except BaseException:
-                _abandon(stream)
-                raise
-            with _answering():
-                _flush(stream, file_system)
-                stream.close()
+            for chunk in chunks:
+                with _answering():
+                    stream.write(chunk)
         except BaseException:
-            with suppress(FilesUnavailable):
-                self.remove(file_id)
+            _abandon(stream)
             raise
+        with _answering():
+            _flush(stream, file_system)
+            stream.close()
 
     def open(self, file_id: str) -> BinaryIO:
         """Return the bytes of a file, to be read and closed. Raises FileNotFoundError, FilesUnavailable."""

@@ -5,7 +5,7 @@ arguments, can forget to say which files it needs. A job without files costs not
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Select, String, Table, column, delete, exists, insert, select, table
@@ -65,6 +65,15 @@ def note_more_uses(connection: Connection, job_id: str, args: str, kwargs: str) 
 def is_used(file_id: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the condition that some job uses a file."""
     return exists().where(_uses.c.file_id == file_id)
+
+
+def used_among(connection: Connection, file_ids: Sequence[str]) -> set[str]:
+    """Return those of these files that some job uses."""
+    found: set[str] = set()
+    for start in range(0, len(file_ids), CHUNK):
+        these = _uses.c.file_id.in_(file_ids[start : start + CHUNK])
+        found.update(connection.execute(select(_uses.c.file_id).where(these).distinct()).scalars())
+    return found
 
 
 def files_of(job_id: str, kind: str) -> Select[Any]:

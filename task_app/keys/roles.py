@@ -29,7 +29,7 @@ class Role(Enum):
 
 _MAY = {
     Role.VIEWER: "sees everything",
-    Role.OPERATOR: "also submits, cancels, retries and resolves jobs, and pauses queues",
-    Role.ADMIN: "also manages keys, and deletes jobs for good",
+    Role.OPERATOR: "also submits, cancels, retries and resolves jobs, uploads files, and pauses queues",
+    Role.ADMIN: "also manages keys, and deletes jobs and files for good",
 }
 _STEPS = {role: step for step, role in enumerate(Role)}

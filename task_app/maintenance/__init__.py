@@ -9,6 +9,7 @@
 | `expirer` | revokes waiting jobs that have expired |
 | `joiner` | goes on with chains and chords that nobody went on with |
 | `pruner` | deletes what has been kept long enough |
+| `sweeper` | removes files that nobody needs |
 | `roller` | counts what has ended, for charts |
 | `canceller` | ends running jobs of its worker that somebody asked to cancel |
 | `pauser` | lets its worker leave paused queues |

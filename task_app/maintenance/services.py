@@ -12,12 +12,13 @@ from .pruner import Pruner
 from .rescuer import Rescuer
 from .roller import Roller
 from .runner import Service
+from .sweeper import Sweeper
 from .watchdog import Watchdog
 
 
 def common_services(app: Flask) -> list[Service]:
     """Return the services that may run anywhere, in any number."""
-    return [Dispatcher(app), Rescuer(app), Expirer(), Joiner(), Pruner(app), Roller(app)]
+    return [Dispatcher(app), Rescuer(app), Expirer(), Joiner(), Pruner(app), Roller(app), Sweeper()]
 
 
 def worker_services(app: Flask, worker_id: str, worker: Any) -> list[Service]:

@@ -10,6 +10,7 @@
 | `problems` | how errors look |
 | `watchers` | how many may watch at once |
 | `submission` | what a submission, and edited arguments, must be |
+| `uploads`, `downloads` | files on their way in and out |
 | `strict_json` | how JSON is read |
 | `streams` | server-sent events |
 """

@@ -50,9 +50,9 @@ def add_headers(response: Response) -> Response:
     headers.extend(COMMON)
     if response.mimetype == "text/html":
         headers.extend(PAGES)
-        headers["Content-Security-Policy"] = _page_policy()
+        headers.setdefault("Content-Security-Policy", _page_policy())
     else:
-        headers["Content-Security-Policy"] = DATA_POLICY
+        headers.setdefault("Content-Security-Policy", DATA_POLICY)
     if request.is_secure:
         headers["Strict-Transport-Security"] = f"max-age={YEAR}"
     if request.endpoint == "dashboard.static" and request.query_string.startswith(b"v="):

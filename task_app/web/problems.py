@@ -16,6 +16,11 @@ from werkzeug.exceptions import HTTPException, UnprocessableEntity
 from werkzeug.http import HTTP_STATUS_CODES
 
 from ..errors import (
+    FileInUse,
+    FileNotFound,
+    FilesUnavailable,
+    FileTooLarge,
+    FileTypeRefused,
     IllegalMove,
     InvalidKeyName,
     JobExists,
@@ -38,6 +43,11 @@ STATUS: dict[type[TaskAppError], int] = {
     JobNotFound: 404,
     UnknownTask: 404,
     KeyNotFound: 404,
+    FileNotFound: 404,
+    FileInUse: 409,
+    FileTooLarge: 413,
+    FileTypeRefused: 415,
+    FilesUnavailable: 503,
     KeyExists: 409,
     JobExists: 409,
     IllegalMove: 409,
@@ -94,7 +104,10 @@ def of_http(error: HTTPException) -> Response:
 def of_ours(error: TaskAppError) -> Response:
     """Render an error of the kernel or the mirror."""
     members = {"errors": error.errors} if isinstance(error, ArgumentErrors) else {}
-    return problem(status_of(error), str(error), **members)
+    response = problem(status_of(error), str(error), **members)
+    if response.status_code == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
 
 
 def status_of(error: TaskAppError) -> int:

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from celery import group, shared_task
+from celery import current_task, group, shared_task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.worker.control import control_command
 
@@ -16,7 +16,7 @@ from task_app.extensions import db
 from task_app.jobs import service
 from task_app.mirror.request import attempt_of
 from task_app.mirror.task import JobTask
-from task_app.tasks import raise_if_cancelled, report_progress
+from task_app.tasks import FileId, file_path, raise_if_cancelled, report_progress, save_artefact
 from task_app.users.models import User
 
 
@@ -311,3 +311,22 @@ def user_name(email: str) -> str | None:
     """Return what the worker sees of a row that the submitter wrote in the same transaction."""
     found = db.session.execute(db.select(User.name).where(User.email == email)).scalar_one_or_none()
     return None if found is None else str(found)
+
+
+@shared_task(name="probe.reverse")
+def reverse(file: FileId) -> str:
+    """Make a file with the bytes of another one in reverse."""
+    with file_path(file) as path:
+        content = path.read_bytes()
+    return save_artefact("reversed.bin", content[::-1])
+
+
+@shared_task(name="probe.save_and_hang")
+def save_and_hang(gate: str) -> int:
+    """Make a file; in the first attempt, hang after it."""
+    attempt = attempt_of(current_task.request)
+    save_artefact("made.txt", f"attempt {attempt}".encode())
+    if attempt == 1:
+        Path(gate).touch()
+        time.sleep(600)
+    return attempt

@@ -21,7 +21,14 @@ from .test_api_fuzz import path_of
 
 #: The routes that ask nobody, and those that ask for another role than their method would.
 OPEN = {"health.healthz", "health.readyz", "dashboard.sign_in", "dashboard.static"}
-ADMINS = {"tasks.delete", "dashboard.delete", "dashboard.keys", "dashboard.create_key", "dashboard.revoke_key"}
+ADMINS = {
+    "tasks.delete",
+    "tasks.delete_file",
+    "dashboard.delete",
+    "dashboard.keys",
+    "dashboard.create_key",
+    "dashboard.revoke_key",
+}
 OTHERS = {
     "classic.run_task": Role.OPERATOR,
     "dashboard.edit": Role.OPERATOR,

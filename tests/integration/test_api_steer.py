@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Connection
 
-from task_app.api.job import JobSchema
+from task_app.api.job import WholeJobSchema
 from task_app.jobs.ids import new_id
 
 from ..factories import insert_job
@@ -33,7 +33,7 @@ def test_a_waiting_job_is_revoked_at_once(client: FlaskClient, connection: Conne
     job = response.get_json()
     assert (job["task_status"], job["error"]["type"]) == ("REVOKED", "TaskRevokedError")
     assert job["finished_at"] is not None
-    assert JobSchema().validate(job) == {}
+    assert WholeJobSchema().validate(job) == {}
     problem_of(client.post(f"/tasks/{job_id}/cancel"), 409)
 
 

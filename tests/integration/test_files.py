@@ -10,7 +10,8 @@ from celery import Celery
 from flask import Flask
 from sqlalchemy import select
 
-from task_app.errors import FileNotFound, FileTooLarge, NotInJob
+from task_app.errors import FileNotFound, FileTooLarge, NotInJob, SessionHoldsLock
+from task_app.extensions import db
 from task_app.files import service
 from task_app.files.arriving import Source
 from task_app.files.models import File
@@ -19,6 +20,7 @@ from task_app.jobs import service as jobs
 from task_app.jobs.runtime import runtime
 from task_app.mirror import arguments
 from task_app.tasks import FileId, file_info, file_path, open_file, save_artefact
+from task_app.users.models import User
 
 from ..inprocess import run_attempt
 
@@ -129,3 +131,68 @@ def test_what_is_too_large_leaves_nothing(app: Flask, monkeypatch: pytest.Monkey
         service.store(iter([b"1234", b"5678"]), "x")
     assert states() == []
     assert kept_bytes(app) == before
+
+
+def test_files_are_found_wherever_a_hint_puts_them(app: Flask) -> None:
+    stored = service.store(CSV, "table.csv").id
+
+    def many(
+        files: list[FileId], named: dict[str, list[FileId]], either: FileId | int | None = None, *, note: str = ""
+    ) -> None: ...
+
+    task = app.extensions["celery"].task(many, name="many", shared=False)
+    try:
+        good = {"files": [stored], "named": {"a": [stored]}, "either": stored, "note": NOBODY}
+        assert arguments.bind(task, [], good) == ([], good)
+        assert arguments.bind(task, [[], {}, None], {}) == ([[], {}, None], {})
+        bad = {"files": [stored, NOBODY, NOBODY], "named": {"a": [stored], "b": [NOBODY]}, "either": NOBODY}
+        with pytest.raises(arguments.ArgumentErrors) as caught:
+            arguments.bind(task, [], bad)
+        gone = "There is no such file."
+        assert caught.value.errors == {
+            "files": [f"1: {gone}", f"2: {gone}"],
+            "named": [f"b.0: {gone}"],
+            "either": [gone],
+        }
+        for wrong in ({"files": "x", "named": 3}, {"files": [1, None], "named": {"a": "x"}, "either": [NOBODY]}):
+            with pytest.raises(arguments.ArgumentErrors):
+                arguments.bind(task, [], wrong)
+        schema = arguments.json_schema_of(task)["properties"]
+        assert schema["files"]["items"] == {
+            "type": "string",
+            "format": "file-id",
+            "description": "The id of a file that was uploaded.",
+        }
+    finally:
+        del app.extensions["celery"].tasks["many"]
+
+
+def test_an_eager_call_is_no_job(app: Flask) -> None:
+    def eager() -> None:
+        save_artefact("x", b"x")
+
+    task = app.extensions["celery"].task(eager, name="eager", shared=False)
+    try:
+        for call in (task, lambda: task.apply(throw=True)):
+            with pytest.raises(NotInJob):
+                call()
+        assert states() == []
+    finally:
+        del app.extensions["celery"].tasks["eager"]
+
+
+def test_text_is_not_taken_for_a_path(app: Flask) -> None:
+    with pytest.raises(TypeError, match="not of text"):
+        service.store("table.csv", "x")  # type: ignore[arg-type]
+    assert states() == []
+
+
+def test_a_session_that_writes_is_not_waited_for(app: Flask) -> None:
+    if runtime().engine.dialect.name != "sqlite":
+        pytest.skip("others can write meanwhile")
+    db.session.add(User(name="Bob", email="bob@example.org"))
+    db.session.flush()
+    with pytest.raises(SessionHoldsLock):
+        service.store(CSV, "x")
+    db.session.rollback()
+    assert service.store(CSV, "x").size == len(CSV)

@@ -4,6 +4,7 @@ Each is run as the service runs it, and PostgreSQL is asked how it would: no pla
 the other, however long it grows.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,8 @@ from flask_migrate import upgrade
 from sqlalchemy import Connection, Engine, event, text
 
 from task_app import create_app
-from task_app.jobs import faults, groups, lists, queries, rolling, rollups, spans, transitions, triage
+from task_app.files import rows
+from task_app.jobs import faults, file_uses, groups, lists, queries, rolling, rollups, spans, transitions, triage
 from task_app.jobs.family import family
 from task_app.jobs.lists import Filter
 from task_app.jobs.reasons import blocked, in_table, on_broker
@@ -77,7 +79,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
             transitions.insert_jobs(connection, [job_row(id=FAMILIAR, group_id="group-7", parent_id="parent-7")])
             groups.save(connection, "group-7", size=3, now=NOW)
             connection.execute(text(ROLLUPS))
-            connection.execute(text("ANALYZE job, job_tag, job_group, worker, rollup"))
+            connection.execute(text(FILES))
+            connection.execute(text(USES))
+            connection.execute(text("ANALYZE job, job_tag, job_group, worker, rollup, file, file_use"))
         yield here.engine
         dispose(app)
 
@@ -90,6 +94,20 @@ ROLLUPS = """
           UNION ALL SELECT 'queue', 'queue-' || i FROM generate_series(0, 5) AS i) AS names,
          (VALUES (10, 1080), (300, 864), (3600, 2400)) AS spans (seconds, number), generate_series(0, number) AS n
 """
+#: A file an hour, used by one of the jobs each.
+FILES = """
+    INSERT INTO file (id, name, type, size, sha256, state, created_at, seen_at)
+    SELECT 'file-' || md5(n::text), n || '.csv', 'text/csv', 1, repeat('0', 64), 'here',
+           now() - n * interval '1 hour', now() - n * interval '1 hour'
+    FROM generate_series(0, 20000) AS n
+"""
+USES = """
+    INSERT INTO file_use (job_id, file_id, kind)
+    SELECT job.id, 'file-' || md5(n::text), 'argument'
+    FROM (SELECT id, row_number() OVER () AS n FROM job) AS job WHERE n <= 20000
+"""
+FILE = "file-" + hashlib.md5(b"7", usedforsecurity=False).hexdigest()
+NAMING = job_row(id="0198-naming", kwargs=f'{{"file":"{FILE}"}}')
 Do = Callable[[Connection], Any]
 WATCH = Watch(**dict.fromkeys(("interval", "timeout", "patience", "lost_after", "cancel_grace"), timedelta(seconds=9)))
 
@@ -189,7 +207,27 @@ READS |= {
     "names of what happened": lambda c: rollups.names(c, "task", start=NOW - MONTH, end=NOW),
     "sparklines": lambda c: rollups.sparklines(c, "queue", ["queue-1", "queue-3"], start=NOW - HOUR, end=NOW),
 }
+READS |= {
+    "files": lambda c: rows.newest(c, 50, None),
+    "a later page of files": lambda c: rows.newest(c, 50, (NOW - MONTH, FILE)),
+    "a file": lambda c: rows.get(c, FILE),
+    "files that are there": lambda c: rows.existing(c, [FILE, "another"]),
+    "files of a job": lambda c: rows.artefacts_of(c, ONE),
+    "a user of a file": lambda c: file_uses.unfinished_user(c, FILE),
+    "whether a file is used": lambda c: rows.has_use(c, FILE),
+    "files to look at": lambda c: rows.walk(c, (NOW - MONTH, FILE), 100),
+    "used files": lambda c: file_uses.used_among(c, [FILE, "another"]),
+    "files that never came": lambda c: rows.unfinished(c, NOW, 100),
+}
 MOVES: dict[str, Do] = {
+    "name a file": lambda c: file_uses.note_uses(c, [NAMING | {"id": FAMILIAR}]),
+    "name another file": lambda c: file_uses.note_more_uses(c, FAMILIAR, NAMING["args"], NAMING["kwargs"]),
+    "release a file": lambda c: file_uses.release(c, "another"),
+    "let a file go": lambda c: rows.let_go(c, "another"),
+    "forget a file": lambda c: rows.forget(c, "another"),
+    "hold": lambda c: transitions.hold(c, ONE, 1),
+    "hold any": lambda c: transitions.hold(c, ONE),
+    "say what was made": lambda c: transitions.set_artefacts(c, ONE, None),
     "claim": lambda c: transitions.claim(c, ONE, 1, worker="w@h", worker_id="life-1", now=NOW),
     "report": lambda c: transitions.report(c, ONE, 1, state="PROGRESS", meta="{}"),
     "succeed": lambda c: transitions.succeed(c, ONE, 1, result="3", children=None, now=NOW),
@@ -230,4 +268,4 @@ def test_no_statement_reads_the_whole_table(engine: Engine, name: str) -> None:
     assert plans
     for plan in plans:
         assert "Seq Scan on job " not in plan and "Seq Scan on job_tag" not in plan, plan
-        assert "Seq Scan on rollup" not in plan, plan
+        assert "Seq Scan on rollup" not in plan and "Seq Scan on file" not in plan, plan

@@ -3,14 +3,16 @@
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
 
-from task_app.client import NotAllowed, Problem, Unavailable
+from task_app.client import JobsError, NotAllowed, Problem, Unavailable
 from task_app.client.client import _new_id, _written
 from task_app.client.errors import problem_of
+from task_app.client.files import write
 from task_app.client.transport import Patience, _retry_after
 
 SERVICE = ("flask", "celery", "kombu", "sqlalchemy", "marshmallow", "task_app.factory", "task_app.jobs")
@@ -98,3 +100,14 @@ def test_patience_begins_anew_when_the_service_is_back(monkeypatch: pytest.Monke
     hurried = Patience(1.0, deadline=now + 2.0)
     hurried.lost(away)
     assert pauses == [2.0], "as long as the service asks for, but not beyond the end of the wait"
+
+
+def test_a_download_is_there_as_it_was_sent_or_not_at_all(tmp_path: Path) -> None:
+    path, digest = tmp_path / "x", "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:"  # of "hello"
+    path.write_bytes(b"before")
+    with pytest.raises(JobsError, match="did not arrive as it was sent"):
+        write([b"hell"], digest, path)
+    assert path.read_bytes() == b"before"
+    write([b"hel", b"lo"], digest, path)
+    assert path.read_bytes() == b"hello"
+    assert [each.name for each in tmp_path.iterdir()] == ["x"]

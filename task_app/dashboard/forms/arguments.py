@@ -5,10 +5,11 @@ from typing import Any
 
 import celery
 from marshmallow import EXCLUDE, INCLUDE, fields, missing
-from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import FileStorage, MultiDict
 
 from ...jobs.view import JobView
 from ...mirror import arguments
+from . import uploads
 from .field import FormField
 
 _BEFORE = "This is needed, because what follows is given by position."
@@ -44,6 +45,11 @@ class ArgumentsForm:
         return [*self.fields.values(), *more]
 
     @property
+    def takes_files(self) -> bool:
+        """Say whether files can be chosen in the form."""
+        return any(field.uploads for field in self.fields.values())
+
+    @property
     def wrong_fields(self) -> list[FormField]:
         """The fields that something is wrong with."""
         return [field for field in self.all_fields if field.errors]
@@ -52,6 +58,10 @@ class ArgumentsForm:
         """Take over what was typed."""
         for field in (*self.fields.values(), self.more_args, self.more_kwargs):
             field.take(form)
+
+    def take_uploads(self, files: MultiDict[str, FileStorage], sent_before: JobView | None = None) -> None:
+        """Keep the files that were chosen; `sent_before` is the job that this form has made already, if it has."""
+        uploads.take_uploads(self.fields.values(), files, sent_before)
 
     def call(self) -> tuple[list[Any], dict[str, Any]]:
         """Return positional and named arguments as far as they can be read; what can't is said in the fields."""

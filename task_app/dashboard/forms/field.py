@@ -15,7 +15,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, missing
 from werkzeug.datastructures import MultiDict
 
-from ...mirror.fields import AnyOf
+from ...mirror.fields import AnyOf, FileReference
 from ...mirror.storable import faults
 from . import controls
 from .controls import Control, Typed, Unreadable, as_text
@@ -48,6 +48,8 @@ class FormField:
     default: Any = missing
     typed: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    refused: str = ""  # why a file that was chosen is not kept
+    stored: list[str] = field(default_factory=list)  # files that came with the form, in words
     kept: Any = missing  # a large value that can stay as it is, unseen
     preview: str = ""
 
@@ -88,6 +90,13 @@ class FormField:
         kind = self.control.attributes.get("type", "text")
         text = self.typed.get("", "")
         return {**self.control.attributes, **({} if not text or controls.fits(kind, text) else {"type": "text"})}
+
+    @property
+    def uploads(self) -> str:
+        """How many files can be chosen here: "one", "many", or "" for none."""
+        if isinstance(self.schema, fields.List) and isinstance(self.schema.inner, FileReference):
+            return "many"
+        return "one" if isinstance(self.schema, FileReference) else ""
 
     # -- what emptiness means --------------------------------------------------------------------------------------
 
@@ -163,7 +172,9 @@ class FormField:
 
     def value(self) -> Any:
         """Return the JSON value, or `missing`; what is wrong with it is then in `errors`."""
-        self.errors = []
+        self.errors = [self.refused] if self.refused else []
+        if self.errors:
+            return missing
         try:
             value = self.kept if self.kept is not missing else self._read(self.typed)
         except Unreadable as error:
@@ -186,6 +197,11 @@ class FormField:
         """Put the schema's messages beside the field, unless it was not even readable."""
         if not self.errors:
             self.errors = [self._with_line(message) for message in messages]
+
+    def refuse_for_good(self, message: str) -> None:
+        """Say what is wrong with a file that was chosen: what else is in the field does not mend it."""
+        self.refused = message
+        self.errors = [message]
 
     def _with_line(self, message: str) -> str:
         """Turn the index of an item into the number of its line."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from ...mirror.fields import Choice
+from ...mirror.fields import Choice, FileReference
 from . import controls
 from .controls import Control
 
@@ -72,7 +72,7 @@ def _single_control(schema: fields.Field[Any], described: Mapping[str, Any]) -> 
             return controls.Number(attributes=_number_attributes(schema, described))
         case fields.DateTime():
             return _moment_control(schema, described)
-        case fields.Date() | fields.Time() | fields.UUID() | fields.IP():
+        case fields.Date() | fields.Time() | fields.UUID() | fields.IP() | FileReference():
             return controls.Line(attributes=_line_attributes(schema))
         case fields.String():
             return _text_control(schema, described)

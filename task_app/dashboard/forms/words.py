@@ -25,6 +25,7 @@ _PLURALS = {
     "decimal number": "decimal numbers",
     "date": "dates",
     "UUID": "UUIDs",
+    "file": "files",
     "object": "objects",
     "list": "lists",
 }
@@ -32,6 +33,7 @@ _FORMATS = {
     "date": "date",
     "date-time": "date and time",
     "uuid": "UUID",
+    "file-id": "file",
     "email": "email address",
     "url": "web address",
     "ip": "IP address",

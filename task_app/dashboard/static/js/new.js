@@ -15,7 +15,8 @@ async function showCommands() {
   asking.abort();
   asking = new AbortController();
   try {
-    const body = new URLSearchParams(new FormData(form));
+    const typed = [...new FormData(form)].filter(([, value]) => typeof value === "string"); // a chosen file is sent once
+    const body = new URLSearchParams(typed);
     const response = await fetch(form.dataset.commands, { method: "POST", body, signal: asking.signal });
     if (!response.ok || response.redirected) throw new Error(String(response.status));
     place.innerHTML = await response.text(); // our own template, in which everything typed is escaped
