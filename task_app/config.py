@@ -78,6 +78,14 @@ class Hours(Seconds):
 
 
 @dataclass(frozen=True)
+class PerSecond(Seconds):
+    """How often something may be done."""
+
+    def __str__(self) -> str:
+        return f"times per second, from {self.minimum:g} to {self.maximum:g}"
+
+
+@dataclass(frozen=True)
 class Switch:
     """True or false, in the words people use for it."""
 
@@ -129,6 +137,21 @@ class Text:
 
     def __str__(self) -> str:
         return "text"
+
+
+@dataclass(frozen=True)
+class AsciiText(Text):
+    """One line of text that fits into a header of HTTP."""
+
+    def __call__(self, value: object) -> str:
+        """Return the value in its type, or raise ValueError with what is wrong."""
+        text = super().__call__(value)
+        if not text.isascii():
+            raise ValueError("must be ASCII")
+        return text
+
+    def __str__(self) -> str:
+        return "ASCII text"
 
 
 @dataclass(frozen=True)
@@ -294,6 +317,19 @@ SETTINGS: tuple[Setting, ...] = (
         env=("SMTP_URL",),
     ),
     Setting("MAIL_FROM", "task_app@localhost", Text(), "The sender of mails.", env=("MAIL_FROM",)),
+    Setting(
+        "CRAWL_PRIVATE",
+        False,
+        Switch(),
+        "Tasks may read URLs of this machine and of the intranet: whoever may submit jobs then sees what is there.",
+    ),
+    Setting(
+        "CRAWL_USER_AGENT",
+        "task_app",
+        AsciiText(),
+        "What tasks that read URLs call themselves; robots.txt is read for the word before a slash or space.",
+    ),
+    Setting("CRAWL_RATE", 1.0, PerSecond(0.01, 1000), "Requests per second that `crawl` sends to one host at most."),
 )
 
 # Other names of a setting as a config key, from older tutorials and from Celery's own vocabulary.

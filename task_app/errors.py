@@ -103,6 +103,22 @@ class MailRefused(TaskAppError):
     """The mail server won't take this mail, however often it is tried."""
 
 
+class AddressRefused(TaskAppError):
+    """A URL leads where the service doesn't go: to no public address, or by something other than HTTP."""
+
+
+class NotReached(TaskAppError):
+    """A web server gave no answer, or not all of it; trying again later makes sense."""
+
+
+class BadResponse(TaskAppError):
+    """A web server's answer can't be used: it redirects without end, or isn't whose it should be."""
+
+
+class ResponseTooLarge(TaskAppError):
+    """A web server's answer has more bytes than are allowed."""
+
+
 class InvalidKeyName(TaskAppError):
     """No key can have this name; the text says why."""
 

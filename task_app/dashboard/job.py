@@ -186,9 +186,9 @@ def _piece(piece: str | datetime | Ref) -> Markup:
 
 
 def _progress(found: JobView, now: datetime) -> Markup | None:
-    """Return the bar of a job that runs, or that reported how far it was."""
+    """Return the bar of a job that runs, that reported how far it was, or that waits for parts of which some ended."""
     runs = is_running(found.state)
-    if not runs and (found.meta is None or found.state == State.PENDING):
+    if not runs and (found.meta is None or (found.state == State.PENDING and found.blocked_by is None)):
         return None
     return drawing.progress(
         state=found.state,

@@ -3,17 +3,18 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, Select, and_, exists, false, func, or_, select
 
 from .columns import utc_now
 from .models import Job, JobGroup, Worker
-from .states import WAITING, WaitReason
+from .states import WAITING, State, WaitReason
 from .submission import Outgoing
 from .view import VIEW_COLUMNS, JobView
 
 _c = Job.__table__.c
+_parts = Job.__table__.alias("parts").c
 _VIEW = select(*(_c[name] for name in VIEW_COLUMNS.values()))
 _OUTGOING = select(*(_c[name] for name in Outgoing.__dataclass_fields__))
 
@@ -118,6 +119,35 @@ def group_is_complete(connection: Connection, group_id: str, size: int) -> bool:
     members = select(func.count(_c.finished_at), func.count()).where(_c.group_id == group_id)
     ended, known = connection.execute(members).one()
     return bool(ended == known and known >= size)
+
+
+class Joined(NamedTuple):
+    """How far the parts are that a waiting job is joined from, as of a version of its row."""
+
+    version: int
+    ended: int
+
+
+def parts_ended(connection: Connection, body_id: str, group_id: str) -> Joined | None:
+    """Count the ended parts of a chord whose body still waits for them; None when it doesn't.
+
+    One statement: the count is never older than the version that it comes with.
+    """
+    ended = select(func.count(_parts.finished_at)).where(_parts.group_id == group_id).scalar_subquery()
+    waits = _c.blocked_by.in_((WaitReason.CHORD, WaitReason.REPLACEMENT))
+    found = connection.execute(select(_c.version, ended).where(_c.id == body_id, waits)).one_or_none()
+    return None if found is None else Joined(*found)
+
+
+def first_failed_part(connection: Connection, group_id: str) -> RowMapping | None:
+    """Return the part of a chord (id, error) that failed or was revoked before all others; None if none was."""
+    statement = (
+        select(_c.id, _c.error)
+        .where(_c.group_id == group_id, _c.state.in_((State.FAILURE, State.REVOKED)))
+        .order_by(_c.finished_at, _c.id)
+        .limit(1)
+    )
+    return connection.execute(statement).mappings().one_or_none()
 
 
 # -- for the service and maintenance -----------------------------------------------------------------------------

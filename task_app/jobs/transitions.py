@@ -293,6 +293,21 @@ def set_artefacts(connection: Connection, job_id: str, made: str | None) -> None
     connection.execute(_ARTEFACTS, {"job_id": job_id, "made": made})
 
 
+_REPORT_PARTS = _move(
+    *_this(attempt=False),
+    _waiting,
+    _c.blocked_by.is_not(None),
+    _c.version == bindparam("as_of"),
+    FlushedLater(),
+    progress=bindparam("meta"),
+)
+
+
+def report_parts(connection: Connection, job_id: str, version: int, meta: str) -> bool:
+    """Show how far the parts are that a job waits for. False when its row has changed since it had this version."""
+    return _moved(connection, _REPORT_PARTS, job_id=job_id, as_of=version, meta=meta)
+
+
 _FINISH: dict[str, Any] = {"finished_at": bindparam("now"), "dispatch_at": None, "blocked_by": None}
 
 _SUCCEED = _move(

@@ -29,6 +29,7 @@ from ..jobs import faults, groups, publishing, queries, service, transitions, wo
 from ..jobs.runtime import JobRuntime, utcnow
 from ..jobs.states import State, WaitReason, is_waiting
 from . import adopt, codec, identity
+from .parts import PartsEnded
 from .patience import insist, is_outage
 from .request import attempt_of, claim_of, guarded_attempt
 from .send import submission_of
@@ -55,6 +56,7 @@ class JobBackend(BaseBackend):
         self._flask_app: Flask = app.flask_app
         url: str | None = self._flask_app.config["RESULT_BACKEND_URL"]
         self._second: BaseBackend | None = _build(app, url) if url else None
+        self._parts = PartsEnded(self._flask_app.config["PROGRESS_INTERVAL"])
 
     @property
     def _runtime(self) -> JobRuntime:
@@ -514,9 +516,11 @@ class JobBackend(BaseBackend):
                 service.submit_waiting(waiting, WaitReason.CHORD)
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        """Remember how many parts the chord waits for."""
+        """Remember how many parts the chord waits for, and let its body say so."""
         with self._engine.connect() as connection:
             groups.save(connection, group_id, size=chord_size, unjoined=True, now=utcnow())
+            message = json.loads(queries.message_of_a_part(connection, group_id) or "{}")
+            self._parts.show(connection, group_id, chord_size, message.get("chord"), at_once=True)
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
         """A part of a chord has ended: send the body if it was the last one.
@@ -536,7 +540,11 @@ class JobBackend(BaseBackend):
         with self._engine.connect() as connection:
             group = queries.group(connection, group_id)
             size = group["size"] if group is not None else None
-            if size is None or not queries.group_is_complete(connection, group_id, size):
+            if size is None:
+                return
+            is_complete = queries.group_is_complete(connection, group_id, size)
+            self._parts.show(connection, group_id, size, request.chord, at_once=is_complete)
+            if not is_complete:
                 return
         self._join(request, group_id)
         with self._engine.connect() as connection:
@@ -570,10 +578,12 @@ class JobBackend(BaseBackend):
             with allow_join_result():
                 results = header.join_native(timeout=self.app.conf.result_chord_join_timeout, propagate=True)
         except Exception as error:
-            # Whatever a member raised is the chord's error, but for the database that is away now.
-            if is_outage(error) and next(header._failed_join_report(), None) is None:
+            # Whatever a part raised is the chord's error, but for the database that is away now.
+            with self._engine.connect() as connection:
+                culprit = queries.first_failed_part(connection, group_id)
+            if culprit is None and is_outage(error):
                 raise
-            self._chord_failed(header, body, error)
+            self._chord_failed(header, body, error, culprit)
             return
         try:
             body.delay(results)
@@ -585,9 +595,12 @@ class JobBackend(BaseBackend):
                 body, _create_chord_error_with_cause(f"Callback error: {error!r}", original_exc=error)
             )
 
-    def _chord_failed(self, header: GroupResult, body: Any, error: Exception) -> None:
-        culprit = next(header._failed_join_report(), None)
-        reason = repr(error) if culprit is None else f"Dependency {culprit.id} raised {error!r}"
+    def _chord_failed(self, header: GroupResult, body: Any, error: Exception, culprit: Any) -> None:
+        if culprit is None:
+            reason = repr(error)
+        else:
+            error = self._exception_of(json.loads(culprit["error"]))
+            reason = f"Dependency {culprit['id']} raised {error!r}"
         logger.warning("chord %s failed: %s", header.id, reason)
         if body.options.get("task_id"):
             with self._engine.connect() as connection:

@@ -18,6 +18,7 @@ from ..files.service import info as file_info
 from ..mirror import arguments
 from ..mirror.artefacts import save_artefact
 from ..mirror.progress import raise_if_cancelled, report_progress
+from .batches import merge_chunks, process_batch, process_chunk
 from .examples import add
 from .mail import send_email, send_welcome_email
 from .reporting import long_task, process
@@ -33,8 +34,11 @@ __all__ = [
     "flaky",
     "init_app",
     "long_task",
+    "merge_chunks",
     "open_file",
     "process",
+    "process_batch",
+    "process_chunk",
     "raise_if_cancelled",
     "report_progress",
     "save_artefact",
@@ -46,7 +50,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 #: Modules of this package whose libraries are in the extra `gallery`. Without them their tasks are not there.
-GALLERY: tuple[str, ...] = ("images", "models", "reports", "tables")
+GALLERY: tuple[str, ...] = ("crawling", "images", "models", "reports", "tables")
 
 
 def _import_gallery() -> None:

@@ -34,9 +34,15 @@ TRY_AGAIN = {
 
 
 @shared_task(bind=True, **TRY_AGAIN)
-def send_email(self: Task, to: EmailAddress, subject: Line, body: str) -> None:
+def send_email(
+    self: Task,
+    to: EmailAddress,
+    subject: Line,
+    body: str,
+    html: Annotated[str | None, "The same with markup, for who can see it."] = None,
+) -> None:
     """Send a mail."""
-    _send(self, Address(addr_spec=to), subject, body)
+    _send(self, Address(addr_spec=to), subject, body, html)
 
 
 @shared_task(bind=True, **TRY_AGAIN)
@@ -48,12 +54,12 @@ def send_welcome_email(self: Task, user_id: int) -> None:
     _send(self, Address(user.name, addr_spec=user.email), "Welcome!", f"Hello {user.name},\n\nnice to have you here.\n")
 
 
-def _send(task: Task, to: Address, subject: str, body: str) -> None:
+def _send(task: Task, to: Address, subject: str, body: str, html: str | None = None) -> None:
     job_id = task.request.id or str(uuid4())
-    mailer.deliver(compose(job_id, to, subject, body), name=job_id)
+    mailer.deliver(compose(job_id, to, subject, body, html), name=job_id)
 
 
-def compose(job_id: str, to: Address, subject: str, body: str) -> EmailMessage:
+def compose(job_id: str, to: Address, subject: str, body: str, html: str | None = None) -> EmailMessage:
     """Make a mail whose Message-ID is the same for each attempt of a job.
 
     Raises ValueError for a line break in a header.
@@ -67,4 +73,6 @@ def compose(job_id: str, to: Address, subject: str, body: str) -> EmailMessage:
     message["Date"] = datetime.now(UTC)
     message["Message-ID"] = f"<{quote(job_id, safe='')}@{parseaddr(sender)[1].rpartition('@')[2] or 'localhost'}>"
     message.set_content(body)
+    if html is not None:
+        message.add_alternative(html, subtype="html")
     return message

@@ -9,7 +9,7 @@ from marshmallow.validate import Length
 from ..errors import FilesUnavailable
 from ..jobs.filters import Filter
 from ..mirror.artefacts import save_artefact
-from ..mirror.progress import raise_if_cancelled, report_progress
+from ..mirror.progress import report_progress
 from .optional import need
 
 need("fpdf", "jinja2", "matplotlib", "PIL")
@@ -45,7 +45,6 @@ def make_report(
     report_progress(3, 4, "pages")
     written, media_type = (as_pdf(report), "application/pdf") if format == "pdf" else (as_html(report), "text/html")
     report_progress(4, 4)
-    raise_if_cancelled()
     return {
         "file": save_artefact(f"report.{format}", written, media_type),
         "from": report.start.isoformat(),

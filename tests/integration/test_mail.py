@@ -1,67 +1,26 @@
 """Mails: to a real SMTP server of the test, and into files without one."""
 
-import email
-import email.policy
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 
+from task_app import mailer
 from task_app.jobs import service
 from task_app.tasks import send_email, send_welcome_email
 from task_app.users import service as users
 
+from ..certificates import certificate_for
 from ..inprocess import run_attempt
-
-OK = "250 OK"
-
-
-class Postbox:
-    """What the test's mail server does with mails: it gives the planned answers first, then takes everything."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.recipients: list[list[str]] = []
-        self.answers_to_recipient: list[str] = []
-        self.answers_to_mail: list[str] = []
-        self.encrypted: list[bool] = []
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
-        answer = self.answers_to_recipient.pop(0) if self.answers_to_recipient else OK
-        if answer == OK:
-            envelope.rcpt_tos.append(address)
-        return answer
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        answer = self.answers_to_mail.pop(0) if self.answers_to_mail else OK
-        if answer == OK:
-            self.mails.append(parse(envelope.content))
-            self.recipients.append(envelope.rcpt_tos)
-            self.encrypted.append(session.ssl is not None)
-        return answer
-
-
-def parse(content: bytes) -> EmailMessage:
-    return email.message_from_bytes(content, policy=email.policy.default)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+from ..postbox import Postbox, free_port, mail_server, parse
 
 
 @pytest.fixture
@@ -75,17 +34,8 @@ StartServer = Callable[..., int]
 @pytest.fixture
 def start_server(postbox: Postbox) -> Iterator[StartServer]:
     """Return a function that starts a mail server with these options and returns its port."""
-    started: list[Controller] = []
-
-    def start(**options: Any) -> int:
-        controller = Controller(postbox, hostname="127.0.0.1", port=free_port(), **options)
-        controller.start()
-        started.append(controller)
-        return int(controller.port)
-
-    yield start
-    for controller in started:
-        controller.stop()
+    with ExitStack() as running:
+        yield lambda **options: running.enter_context(mail_server(postbox, **options))
 
 
 @pytest.fixture
@@ -99,25 +49,7 @@ def server(app: Flask, start_server: StartServer) -> int:
 @pytest.fixture
 def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """The server's side of TLS, with a certificate for localhost that this process trusts."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "certificate.pem"
-    file.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    file = certificate_for("localhost", tmp_path / "certificate.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(file)
@@ -186,6 +118,72 @@ def test_a_busy_server_is_tried_again_with_the_same_message_id(
     assert [mail["Message-ID"] for mail in postbox.mails] == [f"<{job_id}@localhost>"]
 
 
+def test_a_greylisted_mail_comes_back_as_the_same_mail(app: Flask, server: int, postbox: Postbox) -> None:
+    postbox.answers_to_mail += ["450 greylisted", "450 greylisted"]
+    job_id = mail_job()
+    assert [run_attempt(app, job_id).state for _ in range(3)] == ["RETRY", "RETRY", "SUCCESS"]
+    assert [mail["Message-ID"] for mail in postbox.offered] == [f"<{job_id}@localhost>"] * 3
+    assert len(postbox.mails) == 1
+
+
+def test_pauses_grow_and_end(app: Flask, server: int, postbox: Postbox) -> None:
+    postbox.answers_to_mail += ["451 never"] * 20
+    job_id = mail_job()
+    states = [run_attempt(app, job_id).state for _ in range(13)]
+    assert states == ["RETRY"] * 12 + ["FAILURE"]
+    assert len(postbox.offered) == 13
+
+
+def test_a_server_that_stalls_is_left_and_tried_again(
+    app: Flask, server: int, postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailer, "TIMEOUT", 0.5)
+    postbox.stalls_before_mail = 1
+    job_id = mail_job()
+    assert run_attempt(app, job_id).state == "RETRY"
+    assert "timed out" in error_of(app, job_id)
+    assert run_attempt(app, job_id).state == "SUCCESS"
+    assert len(postbox.mails) == 1
+
+
+def test_a_mail_that_was_taken_without_a_word_comes_again_under_its_id(
+    app: Flask, server: int, postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailer, "TIMEOUT", 0.5)
+    postbox.stalls_after_mail = 1
+    job_id = mail_job()
+    assert [run_attempt(app, job_id).state for _ in range(2)] == ["RETRY", "SUCCESS"]
+    assert [mail["Message-ID"] for mail in postbox.mails] == [f"<{job_id}@localhost>"] * 2
+
+
+def test_a_server_that_does_not_even_greet_is_left(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailer, "TIMEOUT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        app.config["SMTP_URL"] = f"smtp://127.0.0.1:{silent.getsockname()[1]}"
+        assert run_attempt(app, mail_job()).state == "RETRY"
+
+
+def test_a_cancel_between_two_tries_keeps_the_mail_back(app: Flask, server: int, postbox: Postbox) -> None:
+    postbox.answers_to_mail.append("450 greylisted")
+    job_id = mail_job()
+    assert run_attempt(app, job_id).state == "RETRY"
+    with app.app_context():
+        assert service.cancel(job_id).state == "REVOKED"
+    assert postbox.mails == []
+
+
+def test_a_mail_with_markup_has_both_forms(app: Flask, server: int, postbox: Postbox) -> None:
+    html = "<p>Schöne <b>Tage</b>!</p>"
+    job_id = send_email.delay("ada@example.com", "Grüße", "Schöne Tage!", html=html).id
+    assert run_attempt(app, job_id).state == "SUCCESS"
+    (mail,) = postbox.mails
+    assert mail.get_content_type() == "multipart/alternative"
+    plain, rich = mail.iter_parts()
+    assert (plain.get_content_type(), plain.get_content().strip()) == ("text/plain", "Schöne Tage!")
+    assert (rich.get_content_type(), rich.get_content().strip()) == ("text/html", html)
+    assert mail["Message-ID"] == f"<{job_id}@localhost>"
+
+
 @pytest.mark.parametrize("where", ["answers_to_recipient", "answers_to_mail"])
 def test_a_refused_mail_fails_at_once(app: Flask, server: int, postbox: Postbox, where: str) -> None:
     getattr(postbox, where).append("550 nobody of this name")
@@ -242,6 +240,20 @@ def test_a_wrong_password_fails_at_once(app: Flask, start_server: StartServer, t
     job_id = mail_job()
     assert run_attempt(app, job_id).state == "FAILURE"
     assert "535" in error_of(app, job_id)
+
+
+def busy(server: Any, session: Any, envelope: Any, mechanism: str, data: LoginPassword) -> AuthResult:
+    return AuthResult(success=False, handled=False, message="454 4.7.0 come back later")
+
+
+def test_a_sign_in_that_fails_for_now_is_tried_again(
+    app: Flask, start_server: StartServer, tls: ssl.SSLContext
+) -> None:
+    port = start_server(tls_context=tls, authenticator=busy, auth_required=True)
+    app.config["SMTP_URL"] = f"smtp://user:secret@localhost:{port}?starttls"
+    job_id = mail_job()
+    assert run_attempt(app, job_id).state == "RETRY"
+    assert "454" in error_of(app, job_id) and "secret" not in error_of(app, job_id)
 
 
 def test_starttls_encrypts(app: Flask, start_server: StartServer, postbox: Postbox, tls: ssl.SSLContext) -> None:

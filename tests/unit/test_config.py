@@ -174,6 +174,8 @@ SECRET = "hunter2"
         ("FLASK_WAIT_LIMIT", "-1", "must be seconds"),
         ("FLASK_CLASSIC_ROUTES", "maybe", "must be true or false, not 'maybe'"),
         ("HOST", "local\nhost", "must be one line"),
+        ("FLASK_CRAWL_USER_AGENT", "Späher", "must be ASCII"),
+        ("FLASK_CRAWL_RATE", "0", "must be times per second, from 0.01 to 1000"),
         ("DATABASE_URL", f"postgres:/u:{SECRET}@h/d", "not a database URL"),
         ("DATABASE_URL", f"postgresql://u:{SECRET}@h:port/d", "not a database URL"),
         ("DATABASE_URL", f"oracle://u:{SECRET}@h/d", "unknown database 'oracle'"),

@@ -11,6 +11,7 @@ from task_app.mirror import arguments
 from task_app.tasks import add, block, long_task, process, sleep_task
 
 PROMISED = {"add", "block", "process", "long_task", "sleep_task", "send_welcome_email", "send_email", "flaky"}
+PROMISED |= {"crawl", "process_batch"}
 
 
 @pytest.fixture
