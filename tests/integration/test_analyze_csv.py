@@ -1,6 +1,7 @@
 """The task that analyses a table, as a worker runs it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from task_app.gallery.tables import source
 
 from ..gallery import artefacts, cancelled_when_it_reports, content_of, failure, result_of, run, stored, submitted
 from ..inprocess import run_attempt
+from ..website import Website, status, website
 
 
 def test_a_table_is_analysed(app: Flask) -> None:
@@ -67,3 +69,47 @@ def test_a_cancelled_analysis_ends_and_leaves_nothing(app: Flask, monkeypatch: p
         job = run_attempt(app, job_id)
     assert job.state == "REVOKED"
     assert artefacts(job) == {}
+
+
+# -- from a URL --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(app: Flask) -> Iterator[Website]:
+    app.config["CRAWL_PRIVATE"] = True
+    with website() as site:
+        yield site
+
+
+def test_a_table_can_be_at_a_url(app: Flask, site: Website) -> None:
+    site.pages["/table.csv"] = "n\n1\n2\n"
+    job = run(app, "analyze_csv", url=site.url("/table.csv"))
+    assert result_of(job)["rows"] == 2
+
+
+@pytest.mark.parametrize(("number", "state"), [(503, "RETRY"), (429, "RETRY"), (404, "FAILURE")])
+def test_what_may_pass_is_tried_again(app: Flask, site: Website, number: int, state: str) -> None:
+    site.pages["/table.csv"] = status(number)
+    job_id = submitted(app, "analyze_csv", url=site.url("/table.csv"))
+    assert run_attempt(app, job_id).state == state
+    site.pages["/table.csv"] = "n\n1\n"
+    if state == "RETRY":
+        assert result_of(run_attempt(app, job_id))["rows"] == 1
+
+
+def test_no_address_of_ours_is_read(app: Flask, site: Website) -> None:
+    app.config["CRAWL_PRIVATE"] = False
+    assert failure(run(app, "analyze_csv", url=site.url("/table.csv")))[0] == "AddressRefused"
+    assert site.asked == []
+
+
+def test_no_more_is_read_than_may_be_kept(app: Flask, site: Website) -> None:
+    app.config["FILE_SIZE_LIMIT"] = 10
+    site.pages["/table.csv"] = "n\n" + "1\n" * 10
+    assert failure(run(app, "analyze_csv", url=site.url("/table.csv")))[0] == "ResponseTooLarge"
+
+
+@pytest.mark.parametrize("given", ["both", "none"])
+def test_it_is_either_a_file_or_a_url(app: Flask, given: str) -> None:
+    arguments = {"file": stored(app, "n\n1\n"), "url": "http://example.com/"} if given == "both" else {}
+    assert failure(run(app, "analyze_csv", **arguments)) == ("UnusableInput", "give either a file or a URL")
