@@ -1,11 +1,14 @@
 """What is in a report, in words and in order: the same for each format."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ...jobs.figures import Percentiles
 from .figures import Report
 from .words import duration, line, moment, number, percent
 
+#: Columns of an analysed table that are told of.
+MOST_COLUMNS = 30
 #: Title of each chart, and a line that says what it shows.
 CHARTS = {
     "throughput": ("Jobs that ended", "How many ended in each step of time, and how."),
@@ -42,11 +45,10 @@ class Number(NamedTuple):
 
 def contents(report: Report) -> dict[str, Any]:
     """Return the numbers and tables of a report, and under which conditions they hold."""
-    return {
-        "numbers": _numbers(report),
-        "tables": [_tasks(report), _failures(report)],
-        "conditions": _conditions(report),
-    }
+    tables = [_tasks(report), _failures(report)]
+    if report.analysis is not None:
+        tables.append(_analysed(report.analysis))
+    return {"numbers": _numbers(report), "tables": tables, "conditions": _conditions(report)}
 
 
 def _numbers(report: Report) -> list[Number]:
@@ -123,6 +125,46 @@ def _failures(report: Report) -> Table:
     ]
     more = f"{report.failures_left_out} more kinds had fewer failures." if report.failures_left_out else ""
     return Table("Failures", columns, rows, more if rows else "No job failed in this time.")
+
+
+def _analysed(analysis: Mapping[str, Any]) -> Table:
+    columns = [
+        Column("Column", 24),
+        Column("Type", 11),
+        Column("Missing", 11, is_number=True),
+        Column("From, or the most frequent", 25),
+        Column("Half", 13, is_number=True),
+        Column("To", 25),
+    ]
+    rows = [
+        [
+            line(one["name"], 60),
+            one["type"],
+            number(one["missing"]) if one["missing"] else "–",
+            *_range(one),
+        ]
+        for one in analysis["columns"][:MOST_COLUMNS]
+    ]
+    left_out = len(analysis["columns"]) - len(rows)
+    about = f"{analysis['rows']:,} rows."
+    return Table(
+        "The table that was analysed", columns, rows, f"{about} {left_out} more columns." if left_out > 0 else about
+    )
+
+
+def _range(column: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Say between what the values lie, and what half of them do not exceed; of texts, which comes most often."""
+    if column["type"] == "text":
+        first = column["top"][0]
+        return f"{line(first['value'], 40)} ({first['count']:,})", "", f"{column['distinct']:,} different"
+    if column["type"] == "bool":
+        return f"true ({column['true']:,})", "", f"false ({column['false']:,})"
+    half = column.get("quantiles", {}).get("p50")
+    return _written(column.get("min")), _written(half), _written(column.get("max"))
+
+
+def _written(value: float | str | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:,.6g}"
 
 
 def _conditions(report: Report) -> list[str]:

@@ -5,10 +5,11 @@ time. For other filters, jobs are looked at one by one, the newest ten thousand.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from ...errors import JobNotFound, UnusableInput
 from ...jobs import figures, service
@@ -70,9 +71,17 @@ class Report:
     failures: list[Failures]
     failures_left_out: int
     notes: list[str] = field(default_factory=list)
+    analysis: Mapping[str, Any] | None = None  # of a table, as `tables.analysis` makes it
 
 
-def collect(wanted: Filter, start: datetime | None, end: datetime | None, title: str, tick: Tick) -> Report:
+def collect(
+    wanted: Filter,
+    start: datetime | None,
+    end: datetime | None,
+    title: str,
+    tick: Tick,
+    analysis: Mapping[str, Any] | None = None,
+) -> Report:
     """Gather what a report says of the jobs that a filter wants. Needs an app context. Raises UnusableInput."""
     now = utcnow()
     start, end = _window(start, end, now)
@@ -113,6 +122,7 @@ def collect(wanted: Filter, start: datetime | None, end: datetime | None, title:
         failures=failures[:MOST_FAILURES],
         failures_left_out=max(0, len(failures) - MOST_FAILURES),
         notes=notes,
+        analysis=analysis,
     )
 
 
