@@ -38,14 +38,15 @@ def test_a_site_and_a_table_are_too_much(app: Flask) -> None:
 def test_a_report_tells_of_the_table_that_was_analysed() -> None:
     columns: list[dict[str, Any]] = [
         {"name": "n", "type": "int", "missing": 0, "min": 1, "max": 9, "quantiles": {"p50": 5.0}},
-        {"name": "who", "type": "text", "missing": 2, "distinct": 3, "top": [{"value": "ada", "count": 7}]},
+        {"name": "who", "type": "text", "missing": 2, "top": [{"value": "ada", "count": 7}]}
+        | {"distinct": 3, "distinct_is_approximate": True},
         {"name": "ok", "type": "bool", "missing": 0, "true": 4, "false": 5},
         {"name": "gone", "type": "empty", "missing": 9},
     ]
     table = contents(report(analysis={"rows": 9, "columns": columns}))["tables"][-1]
     assert [row[3:] for row in table.rows] == [
         ["1", "5", "9"],
-        ["ada (7)", "", "3 different"],
+        ["ada (7)", "", "about 3 different"],
         ["true (4)", "", "false (5)"],
         ["", "", ""],
     ]

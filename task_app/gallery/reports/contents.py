@@ -132,7 +132,7 @@ def _analysed(analysis: Mapping[str, Any]) -> Table:
         Column("Column", 24),
         Column("Type", 11),
         Column("Missing", 11, is_number=True),
-        Column("From, or the most frequent", 25),
+        Column("From / most frequent", 25),
         Column("Half", 13, is_number=True),
         Column("To", 25),
     ]
@@ -155,8 +155,8 @@ def _analysed(analysis: Mapping[str, Any]) -> Table:
 def _range(column: Mapping[str, Any]) -> tuple[str, str, str]:
     """Say between what the values lie, and what half of them do not exceed; of texts, which comes most often."""
     if column["type"] == "text":
-        first = column["top"][0]
-        return f"{line(first['value'], 40)} ({first['count']:,})", "", f"{column['distinct']:,} different"
+        first, about = column["top"][0], "about " if column["distinct_is_approximate"] else ""
+        return f"{line(first['value'], 40)} ({first['count']:,})", "", f"{about}{column['distinct']:,} different"
     if column["type"] == "bool":
         return f"true ({column['true']:,})", "", f"false ({column['false']:,})"
     half = column.get("quantiles", {}).get("p50")
