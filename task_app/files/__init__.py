@@ -17,6 +17,8 @@ It knows neither HTTP nor Celery. Which jobs use a file is in the kernel, `jobs.
 
 from flask import Flask
 
+from ..config import name_of
+from ..errors import ConfigurationError
 from . import models
 from .names import Types
 from .runtime import FileRuntime
@@ -27,9 +29,13 @@ __all__ = ["init_app", "models"]
 
 def init_app(app: Flask) -> None:
     """Give the app its files, under `app.extensions["files"]`. Opens nothing yet."""
+    try:
+        types = Types.parse(app.config["FILE_TYPES"])
+    except ValueError as error:
+        raise ConfigurationError(name_of(app, "FILE_TYPES"), str(error)) from None
     app.extensions["files"] = FileRuntime(
         store=Store(app.config["FILES_URL"]),
         size_limit=app.config["FILE_SIZE_LIMIT"],
-        types=Types.parse(app.config["FILE_TYPES"]),
+        types=types,
         retention_days=app.config["FILE_RETENTION_DAYS"],
     )

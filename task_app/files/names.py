@@ -57,8 +57,12 @@ class Types:
 
     @classmethod
     def parse(cls, text: str | None) -> Self:
-        """Read `text/csv, image/*`."""
-        return cls(tuple(part.strip().lower() for part in (text or "").split(",") if part.strip()))
+        """Read `text/csv, image/*`. Raises ValueError for what no type could fit."""
+        patterns = tuple(part.strip().lower() for part in (text or "").split(",") if part.strip())
+        for pattern in patterns:
+            if not _TYPE.fullmatch(pattern.replace("*", "x")):
+                raise ValueError(f"{pattern!r} is no media type such as text/csv or image/*")
+        return cls(patterns)
 
     def allow(self, kind: str) -> bool:
         """Say whether a type may come in."""

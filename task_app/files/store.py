@@ -1,5 +1,6 @@
 """The bytes of files, on any file system that fsspec knows. Whose they are and whether they are whole, the rows say."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +10,12 @@ from typing import Any, BinaryIO, cast
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from ..errors import FilesUnavailable, TaskAppError
+from ..errors import FilesUnavailable
+
+logger = logging.getLogger(__name__)
+
+#: Bytes that a store elsewhere gets at once, and that wait in memory until then. S3 takes 10 000 of them.
+BLOCK = 16 * 1024 * 1024
 
 
 class Store:
@@ -27,7 +33,7 @@ class Store:
         with _answering():
             if not _keeps_objects(file_system):
                 file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
-            stream = file_system.open(path, "wb")
+            stream = file_system.open(path, "wb", block_size=BLOCK)
         try:
             for chunk in chunks:
                 with _answering():
@@ -42,7 +48,7 @@ class Store:
     def open(self, file_id: str) -> BinaryIO:
         """Return the bytes of a file, to be read and closed. Raises FileNotFoundError, FilesUnavailable."""
         file_system, path = self._place(file_id)
-        with _answering():
+        with _answering(FileNotFoundError):
             return cast("BinaryIO", file_system.open(path, "rb"))
 
     def remove(self, file_id: str) -> None:
@@ -65,14 +71,15 @@ class Store:
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
-    """Raise FilesUnavailable for whatever a store complains about, but for a file that is not there."""
+def _answering(*expected: type[Exception]) -> Iterator[None]:
+    """Raise FilesUnavailable for whatever a store complains about, and leave to the log what that is."""
     try:
         yield
-    except (FileNotFoundError, TaskAppError):
+    except expected:
         raise
     except Exception as error:  # every store has errors of its own
-        raise FilesUnavailable(f"the files can't be reached: {type(error).__name__}") from error
+        logger.warning("the store of files refuses, or is away: %s: %s", type(error).__name__, error)
+        raise FilesUnavailable("the store of files can't be reached, or takes nothing now") from error
 
 
 def _keeps_objects(file_system: Any) -> bool:

@@ -57,7 +57,7 @@ def s3_client(endpoint: str):  # type: ignore[no-untyped-def]
 def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     settings, endpoint, server = {"FLASK_FILE_SIZE_LIMIT": str(100 * MIB)}, None, None
     if request.param == "s3":
-        server = ThreadedMotoServer(port=0)
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
         server.start()
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"

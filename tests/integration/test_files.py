@@ -2,20 +2,25 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from celery import Celery
 from flask import Flask
+from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 from sqlalchemy import select
 
-from task_app.errors import FileNotFound, FileTooLarge, NotInJob, SessionHoldsLock
+from task_app.errors import FileNotFound, FilesUnavailable, FileTooLarge, NotInJob, SessionHoldsLock
 from task_app.extensions import db
 from task_app.files import service
 from task_app.files.arriving import Source
 from task_app.files.models import File
 from task_app.files.runtime import files_runtime
+from task_app.files.store import Store
 from task_app.jobs import service as jobs
 from task_app.jobs.runtime import runtime
 from task_app.mirror import arguments
@@ -196,3 +201,21 @@ def test_a_session_that_writes_is_not_waited_for(app: Flask) -> None:
         service.store(CSV, "x")
     db.session.rollback()
     assert service.store(CSV, "x").size == len(CSV)
+
+
+def test_on_s3_a_bucket_that_is_not_there_is_no_error_of_ours(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "x")
+    S3FileSystem.clear_instance_cache()  # another test's server had another port
+    monkeypatch.setitem(app.extensions, "files", replace(files_runtime(), store=Store(f"s3://nobody-{uuid4()}/x")))
+    try:
+        with pytest.raises(FilesUnavailable, match="can't be reached"):
+            service.store(CSV, "x")
+        assert app.test_client().post("/files", data={"file": (BytesIO(CSV), "x")}).status_code == 503
+        assert states() == []
+    finally:
+        server.stop()

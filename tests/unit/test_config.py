@@ -9,7 +9,7 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task_app import config, urls
+from task_app import config, create_app, urls
 from task_app.errors import ConfigurationError
 
 PLAIN_NAMES = {variable for setting in config.SETTINGS for variable in setting.env}
@@ -200,6 +200,11 @@ SECRET = "hunter2"
         ("CELERY_RESULT_BACKEND", "redis://", "names no host"),
         ("SMTP_URL", f"imap://u:{SECRET}@h", "unknown scheme 'imap'"),
         ("SMTP_URL", "smtp://", "names no host"),
+        ("FILES_URL", "files", "nor an absolute path"),
+        ("FILES_URL", f"http://u:{SECRET}@h/x", "can't be written to http"),
+        ("FILES_URL", "simplecache::s3://bucket", "can't be written to simplecache::s3"),
+        ("FILES_URL", f"nowhere://u:{SECRET}@h", "unknown store of files 'nowhere'"),
+        ("FILES_URL", f"dropbox://{SECRET}", "modules that dropbox:// needs are not installed"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_the_setting(
@@ -236,6 +241,18 @@ def test_a_folder_for_results_is_taken(load: Any, tmp_path: Path) -> None:
     assert load({"CELERY_RESULT_BACKEND": url})["RESULT_BACKEND_URL"] == url
 
 
+def test_files_are_kept_in_the_instance_folder_or_elsewhere(load: Any, instance: Path) -> None:
+    assert load()["FILES_URL"] == str(instance / "files")
+    for url in ("s3://bucket/prefix", "file:///var/files", "/var/files", "memory://x"):
+        assert load({"FILES_URL": url})["FILES_URL"] == url
+
+
+@pytest.mark.parametrize("types", ["csv", "text/csv; image/png", "text/csv, image", "text/", "*"])
+def test_types_of_files_are_media_types(tmp_path: Path, types: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"FILE_TYPES: '.*' is no media type such as text/csv"):
+        create_app({"INSTANCE_PATH": str(tmp_path), "FILE_TYPES": types})
+
+
 def test_env_files_are_read_only_by_real_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # setenv first, so that monkeypatch removes what the file brings into the environment.
     monkeypatch.setenv("FLASK_INSTANCE_PATH", "")
@@ -251,8 +268,8 @@ def test_the_instance_folder_may_be_an_override(tmp_path: Path) -> None:
 
 @given(st.text())
 def test_no_text_makes_a_url_check_raise_anything_but_valueerror(text: str) -> None:
-    for check in (urls.database, urls.broker, urls.result_backend, urls.mail):
-        for prefix in ("", "redis://", "amqp://", "postgresql://", "db+", "smtp://"):
+    for check in (urls.database, urls.broker, urls.result_backend, urls.mail, urls.files):
+        for prefix in ("", "redis://", "amqp://", "postgresql://", "db+", "smtp://", "s3://"):
             try:
                 check(prefix + text)
             except ValueError:
