@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from celery.app.defaults import SETTING_KEYS
+from celery.schedules import crontab
 from flask import Flask
 from kombu import Queue
 
@@ -74,9 +75,29 @@ def celery_settings(app: Flask) -> dict[str, Any]:
         "socket_keepalive": True,
     }
     merged["broker_transport_options"] = {**transport, **merged["broker_transport_options"]}
+    merged["beat_schedule"] = {**_nightly(app), **chosen.get("beat_schedule", {})}
     if "task_queues" in chosen:
         merged["task_queues"] = _queues(chosen["task_queues"])
     return merged
+
+
+def _nightly(app: Flask) -> dict[str, Any]:
+    """Return what settings ask beat for. An entry of the same name in CELERY['beat_schedule'] takes its place."""
+    to, days = app.config["NIGHTLY_REPORT_TO"], app.config["NIGHTLY_PRUNE_DAYS"]
+    plan: dict[str, Any] = {}
+    if to is not None:
+        plan["nightly_report"] = {
+            "task": "nightly_report",
+            "schedule": crontab(hour="3", minute="0"),
+            "kwargs": {"to": to},
+        }
+    if days:
+        plan["nightly_prune"] = {
+            "task": "prune",
+            "schedule": crontab(hour="2", minute="30"),
+            "kwargs": {"older_than_days": days},
+        }
+    return plan
 
 
 def _check(chosen: Mapping[str, Any]) -> None:

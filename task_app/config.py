@@ -351,6 +351,18 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("MAIL_FROM", "task_app@localhost", Text(), "The sender of mails.", env=("MAIL_FROM",)),
     Setting(
+        "NIGHTLY_REPORT_TO",
+        None,
+        Text(),
+        "Who gets a mail with a report of the day, from beat at 03:00 (extra gallery). Not given: nobody.",
+    ),
+    Setting(
+        "NIGHTLY_PRUNE_DAYS",
+        0.0,
+        Days(0, 36500),
+        "Days after which beat has ended jobs deleted, at 02:30, whatever KEEP_… says; 0: never.",
+    ),
+    Setting(
         "CRAWL_PRIVATE",
         False,
         Switch(),

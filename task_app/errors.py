@@ -182,3 +182,7 @@ class FilesUnavailable(TaskAppError):
 
 class NotInJob(TaskAppError):
     """Only a running job can do this; there is none here."""
+
+
+class UnusableInput(TaskAppError):
+    """A file or a value that a task was given can't be used, however often it is tried; the text says why."""

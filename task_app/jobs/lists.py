@@ -48,6 +48,7 @@ __all__ = [
     "earlier_runs",
     "names",
     "page",
+    "places",
     "pulse",
     "versions",
 ]
@@ -72,14 +73,23 @@ def page(connection: Connection, wanted: Filter, *, limit: int, after: Place | N
         rows = connection.execute(beginning.newest(_VIEW, limit + 1, after)).mappings().all()
         jobs = [JobView.from_row(row) for row in rows[:limit]]
         return Page(jobs, (jobs[-1].created_at, jobs[-1].id) if len(rows) > limit else None)
+    found, end = places(connection, wanted, limit=limit, after=after)
+    return Page(_read(connection, found), end)
+
+
+def places(
+    connection: Connection, wanted: Filter, *, limit: int, after: Place | None = None
+) -> tuple[list[Place], Place | None]:
+    """Return where the jobs of a page are, without reading them, and where the page ends, as `page` does."""
+    beginning, others = _begin(connection, wanted)
     if not others:
-        places = _places(connection, beginning.newest(_PLACE, limit + 1, after))
-        return Page(_read(connection, places[:limit]), places[limit - 1] if len(places) > limit else None)
+        found = _places(connection, beginning.newest(_PLACE, limit + 1, after))
+        return found[:limit], found[limit - 1] if len(found) > limit else None
     # The end first: jobs that come and go between two statements must not move it, or some would be shown twice and
     # others never.
     end = _end(connection, beginning, REACH, after)
-    places = _meeting(connection, beginning, others, limit, after, end)
-    return Page(_read(connection, places), places[-1] if len(places) == limit else end)
+    found = _meeting(connection, beginning, others, limit, after, end)
+    return found, found[-1] if len(found) == limit else end
 
 
 def _places(connection: Connection, statement: Select[Any]) -> list[Place]:

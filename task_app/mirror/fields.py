@@ -106,10 +106,12 @@ _Options = dict[str, Any]
 
 def _annotated(parts: _Parts, options: _Options) -> fields.Field[Any]:
     """Heed what stands beside the type: validators, and a string as the description."""
-    validators = [note for note in parts[1:] if isinstance(note, validate.Validator)]
-    for note in parts[1:]:
-        if isinstance(note, str):
-            options = {**options, "metadata": {"description": note}}
+    # What stands around a union comes with the options of its choice, and is nearer to the parameter.
+    options = dict(options)
+    validators = [*options.pop("validate", ()), *(note for note in parts[1:] if isinstance(note, validate.Validator))]
+    described = [note for note in parts[1:] if isinstance(note, str)]
+    if described:
+        options.setdefault("metadata", {"description": described[-1]})
     if any(isinstance(note, FileMark) for note in parts[1:]):
         return FileReference(validate=validators, **options)
     return field_for(parts[0], validate=validators, **options)

@@ -12,6 +12,7 @@ from importlib import import_module
 from celery import Celery
 from flask import Flask
 
+from ..errors import ConfigurationError
 from ..files.hints import FileId
 from ..files.service import file_path, open_file
 from ..files.service import info as file_info
@@ -23,6 +24,7 @@ from .batches import merge_chunks, process_batch, process_chunk
 from .examples import add
 from .idempotency import idempotency_token
 from .mail import send_email, send_welcome_email
+from .pruning import prune
 from .reporting import long_task, process
 from .retrying import flaky
 from .sleeping import block, sleep_task
@@ -42,6 +44,7 @@ __all__ = [
     "process",
     "process_batch",
     "process_chunk",
+    "prune",
     "raise_if_cancelled",
     "report_progress",
     "save_artefact",
@@ -53,7 +56,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 #: Modules of this package whose libraries are in the extra `gallery`. Without them their tasks are not there.
-GALLERY: tuple[str, ...] = ("crawling",)
+GALLERY: tuple[str, ...] = ("crawling", "images", "models", "nightly", "reports", "tables")
 
 
 def _import_gallery() -> None:
@@ -72,7 +75,8 @@ _import_gallery()
 def init_app(app: Flask) -> None:
     """Import the tasks of the user's own packages, and make sure that the arguments of public tasks can be validated.
 
-    Raises ConfigurationError, which names the module or the tasks, and WrongTask, which names the parameter.
+    Raises ConfigurationError, which names the module or the tasks, or a nightly report that nobody could make or get,
+    and WrongTask, which names the parameter.
     """
     celery: Celery = app.extensions["celery"]
     with own.unique_names():
@@ -81,3 +85,16 @@ def init_app(app: Flask) -> None:
     for name, task in tasks.items():
         if not name.startswith("celery.") and task.public:
             arguments.check(task)
+    to = app.config["NIGHTLY_REPORT_TO"]
+    if to is not None:
+        _check_nightly_report(celery, to)
+
+
+def _check_nightly_report(celery: Celery, to: str) -> None:
+    setting = "NIGHTLY_REPORT_TO"
+    if "nightly_report" not in celery.tasks:
+        raise ConfigurationError(setting, "needs the extra gallery: pip install '.[gallery]'")
+    try:
+        arguments.bind(celery.tasks["nightly_report"], [], {"to": to})
+    except arguments.ArgumentErrors as error:
+        raise ConfigurationError(setting, f"must be an email address: {' '.join(error.errors['to'])}") from None

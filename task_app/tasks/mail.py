@@ -4,6 +4,7 @@ A mail server that is away or busy is tried again, with growing pauses; a mail i
 out twice when a machine dies between the server's yes and the record of it: both bear the same Message-ID.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -18,14 +19,20 @@ from flask import current_app
 from marshmallow.validate import Email, Length, Predicate
 
 from .. import mailer
-from ..errors import MailDelayed
+from ..errors import FilesUnavailable, MailDelayed, UnusableInput
+from ..files.hints import FileId
+from ..files.service import info as file_info
+from ..files.service import open_file
 from ..users import service as users
 
 EmailAddress = Annotated[str, Email(), Predicate("isascii", error="Must be ASCII."), Length(max=255)]
 Line = Annotated[str, Predicate("isprintable", error="Must be one line of printable text."), Length(max=255)]
 
+#: Bytes of all attachments of a mail. In the mail they are a third more, and many servers take no more than 20 MB.
+ATTACHMENTS_LIMIT = 10 * 1024 * 1024
+
 TRY_AGAIN = {
-    "autoretry_for": (MailDelayed,),
+    "autoretry_for": (MailDelayed, FilesUnavailable),
     "retry_backoff": 2,
     "retry_backoff_max": 3600,
     "retry_jitter": True,
@@ -40,9 +47,10 @@ def send_email(
     subject: Line,
     body: str,
     html: Annotated[str | None, "The same with markup, for who can see it."] = None,
+    attachments: Annotated[list[FileId] | None, Length(max=20), "Files of 10 MiB at most, together."] = None,
 ) -> None:
     """Send a mail."""
-    _send(self, Address(addr_spec=to), subject, body, html)
+    send(self, Address(addr_spec=to), subject, body, html, attachments)
 
 
 @shared_task(bind=True, **TRY_AGAIN)
@@ -51,12 +59,17 @@ def send_welcome_email(self: Task, user_id: int) -> None:
     user = users.get(user_id)
     if user is None:
         raise LookupError(f"there is no user {user_id}")
-    _send(self, Address(user.name, addr_spec=user.email), "Welcome!", f"Hello {user.name},\n\nnice to have you here.\n")
+    send(self, Address(user.name, addr_spec=user.email), "Welcome!", f"Hello {user.name},\n\nnice to have you here.\n")
 
 
-def _send(task: Task, to: Address, subject: str, body: str, html: str | None = None) -> None:
+def send(
+    task: Task, to: Address, subject: str, body: str, html: str | None = None, attachments: Sequence[str] | None = None
+) -> None:
+    """Send a mail from within a task: also for tasks of your own, with `TRY_AGAIN`."""
     job_id = task.request.id or str(uuid4())
-    mailer.deliver(compose(job_id, to, subject, body, html), name=job_id)
+    message = compose(job_id, to, subject, body, html)
+    attach(message, attachments or ())
+    mailer.deliver(message, name=job_id)
 
 
 def compose(job_id: str, to: Address, subject: str, body: str, html: str | None = None) -> EmailMessage:
@@ -76,3 +89,15 @@ def compose(job_id: str, to: Address, subject: str, body: str, html: str | None 
     if html is not None:
         message.add_alternative(html, subtype="html")
     return message
+
+
+def attach(message: EmailMessage, file_ids: Sequence[str]) -> None:
+    """Add files to a mail. Raises UnusableInput for more bytes than a mail should have, before any is read."""
+    files = [file_info(file_id) for file_id in file_ids]
+    if sum(file.size for file in files) > ATTACHMENTS_LIMIT:
+        raise UnusableInput(f"the attachments are larger than {ATTACHMENTS_LIMIT:,} bytes")
+    for file in files:
+        with open_file(file.id) as stream:
+            content = stream.read()
+        kind, _, part = file.type.partition("/")
+        message.add_attachment(content, maintype=kind, subtype=part.partition(";")[0], filename=file.name)

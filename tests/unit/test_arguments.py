@@ -78,6 +78,7 @@ ACCEPTED = [
     (UUID, ID),
     (Annotated[int, validate.Range(1, 5)], 5),
     (list[Annotated[str, validate.Length(max=2)]], ["ab"]),
+    (Annotated[Annotated[str, validate.Length(max=2)] | None, validate.Length(min=2), "Short."], "ab"),
     (Any, {"__type__": "datetime", "__value__": "2030-01-31T12:00:00"}),
     (Any, {"__type__": "nothing", "__value__": 1, "more": 2}),
 ]
@@ -124,6 +125,8 @@ REFUSED = [
     (UUID, 5),
     (Annotated[int, validate.Range(1, 5)], 6),
     (list[Annotated[str, validate.Length(max=2)]], ["abc"]),
+    (Annotated[Annotated[str, validate.Length(max=2)] | None, validate.Length(min=2), "Short."], "abc"),
+    (Annotated[Annotated[str, validate.Length(max=2)] | None, validate.Length(min=2), "Short."], "a"),
     (Any, {"a": ["x\0"]}),
     (Any, {"a\0": 1}),
     (Any, {"a": {"\udfff": 1}}),
