@@ -28,9 +28,11 @@ def remove_or_leave(file_id: str) -> None:
 
 
 def give_up(file_id: str) -> None:
-    """Remove a file that nobody could find yet."""
+    """Remove a file that nobody could find yet; not one that a job has got after all, by a commit without an answer."""
     try:
         with runtime().engine.connect() as connection:
+            if rows.has_use(connection, file_id):
+                return
             rows.let_go(connection, file_id)
     except SQLAlchemyError as error:
         logger.warning("file %s is left to the sweeper: %s", file_id, error)

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import delete, select, update
 
 from task_app.errors import FilesUnavailable
-from task_app.files import arriving, rows, service, sweeping
+from task_app.files import arriving, removing, rows, service, sweeping
 from task_app.files.models import File
 from task_app.files.runtime import files_runtime
 from task_app.jobs import service as jobs
@@ -311,3 +311,13 @@ def test_a_file_that_is_about_to_go_is_not_used(app: Flask) -> None:
         assert connection.execute(select(FileUse.file_id)).all() == []
         connection.execute(delete(Job))
     assert sweeping.sweep_unfinished(10) == 1
+
+
+def test_an_artefact_whose_commit_had_no_answer_is_not_given_up(app: Flask) -> None:
+    job_id = running_job()
+    made = artefact_of(job_id)
+    removing.give_up(made)
+    assert service.existing([made]) == known() == on_disk() == {made}
+    alone = stored()
+    removing.give_up(alone)
+    assert known() == on_disk() == {made}
