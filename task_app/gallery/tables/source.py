@@ -75,8 +75,10 @@ def look(path: Path, *, delimiter: str | None = None, header: bool = True, encod
     _refuse_nul(text, encoding)
     if not text.strip():
         raise UnusableInput("the file is empty")
-    if len(beginning) == MOST_OF_A_ROW and "\n" not in text:
-        raise UnusableInput(f"the first row is longer than {MOST_OF_A_ROW:,} bytes")
+    if len(beginning) == MOST_OF_A_ROW:
+        text = text[: text.rfind("\n") + 1]  # without the row that is cut off
+        if not text:
+            raise UnusableInput(f"the first row is longer than {MOST_OF_A_ROW:,} bytes")
     delimiter = delimiter or _delimiter_of(text)
     rows = _first_rows(text, delimiter)
     if not rows:
@@ -149,8 +151,7 @@ def _first_rows(text: str, delimiter: str) -> list[list[str]]:
                 break
     except csv.Error:  # a value that is too long for the reader; a batch says where
         pass
-    # The last one may be cut off where the text is.
-    return rows[:-1] if 1 < len(rows) < LOOKED_AT and not text.endswith("\n") and len(text) >= BLOCK // 8 else rows
+    return rows
 
 
 def _names(row: list[str]) -> list[str]:
