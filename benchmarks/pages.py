@@ -40,7 +40,7 @@ TIMES = """() => {
 
 HEAD = """# How long pages take
 
-Made by `make bench-pages` on {date}: {rows:,} jobs of {days} days, {cores} cores, Python {python}, one gunicorn with 16
+Made by `make bench-pages` on {date}: {rows:,} jobs of {days} days, {cores} cores, Python {python}, one gunicorn with 32
 threads, and a Chromium that has never been there, so nothing is in its cache. Medians of {rounds} looks, and
 the 95th percentile in brackets, in milliseconds. *Server*: until the answer begins. *Paint*: from the click until
 something is on the screen. *Weight*: of the page and all its files, uncompressed."""
@@ -125,7 +125,7 @@ def serving(folder: Path, url: str) -> Iterator[str]:
         "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",  # nothing is published
         "PATH": "/usr/bin:/bin",
     }
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "16", "task_app.wsgi:app"]
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "32", "task_app.wsgi:app"]
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT)
     try:

@@ -285,7 +285,7 @@ SETTINGS: tuple[Setting, ...] = (
         "WATCH_LIMIT",
         24,
         Integer(0, 100_000),
-        "Event streams and ?wait= calls at once in one web process; each keeps a thread busy.",
+        "Event streams and ?wait= calls at once in one web process; each keeps a thread busy: fewer than those.",
     ),
     Setting("PROGRESS_INTERVAL", 0.2, Seconds(0, 60), "Progress is written at most this often."),
     Setting("CANCEL_GRACE", 5.0, Seconds(0, 3600), "Time a running job has to obey a cancel before it is terminated."),

@@ -7,6 +7,7 @@ than one.
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 #: Seconds. What took less is in bucket 0: nobody waits for it.
@@ -40,7 +41,7 @@ class Histogram:
     __slots__ = ("counts",)
 
     def __init__(self, counts: Mapping[int, int] | Iterable[tuple[int, int]] = ()) -> None:
-        self.counts: dict[int, int] = dict(counts)
+        self.counts = defaultdict[int, int](int, counts)
 
     @classmethod
     def from_json(cls, text: str) -> "Histogram":
@@ -53,18 +54,18 @@ class Histogram:
 
     def add(self, bucket: int, number: int = 1) -> None:
         """Count durations of a bucket."""
-        self.counts[bucket] = self.counts.get(bucket, 0) + number
+        self.counts[bucket] += number
 
     def merge(self, other: "Histogram") -> None:
         """Add what another one has counted."""
         for bucket, number in other.counts.items():
-            self.counts[bucket] = self.counts.get(bucket, 0) + number
+            self.counts[bucket] += number
 
     def merge_json(self, text: str) -> None:
         """Add what `to_json` wrote; a table adds up thousands."""
         counts = self.counts
         for bucket, number in json.loads(text):
-            counts[bucket] = counts.get(bucket, 0) + number
+            counts[bucket] += number
 
     @property
     def total(self) -> int:

@@ -2,7 +2,7 @@
 
 import threading
 
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 
 
 class Watchers:
@@ -13,12 +13,18 @@ class Watchers:
 
     def take(self) -> bool:
         """Take a place if there is one; give it back with `leave`."""
-        return self._places is not None and self._places.acquire(blocking=False)
+        return self._places is not None and _others_are_answered() and self._places.acquire(blocking=False)
 
     def leave(self) -> None:
         """Give a place back."""
         if self._places is not None:
             self._places.release()
+
+
+def _others_are_answered() -> bool:
+    """Say whether the server goes on while somebody watches. gunicorn's default worker has one thread and doesn't."""
+    is_server = "SERVER_SOFTWARE" in request.environ  # test clients name none, and need no threads
+    return bool(request.environ["wsgi.multithread"]) or not is_server
 
 
 def init_app(app: Flask) -> None:

@@ -37,3 +37,12 @@ def test_a_wait_too_many_is_answered_at_once(one_place: FlaskClient) -> None:
     before = time.monotonic()
     assert one_place.get(f"/tasks/{job_id}?wait=0.3").get_json()["task_status"] == "PENDING"
     assert time.monotonic() - before >= 0.3
+
+
+@pytest.mark.parametrize(("has_threads", "status"), [(False, 503), (True, 200)])
+def test_a_server_without_threads_has_no_streams(app: Flask, has_threads: bool, status: int) -> None:
+    job_id = app.test_client().post("/tasks/add", json={"a": 1, "b": 2}).get_json()["task_id"]
+    server = {"SERVER_SOFTWARE": "gunicorn/27.0.1", "wsgi.multithread": has_threads}
+    answer = app.test_client().get(f"/tasks/{job_id}/events", environ_overrides=server)
+    assert answer.status_code == status
+    answer.close()
