@@ -108,7 +108,7 @@ def job(job_id: str) -> str:
         attempts=[_attempt(entry, now) for entry in reversed(found.history)],
         family=family(relatives),
         earlier=earlier_runs(found, now),
-        curl=curl_for_job(found, request.url_root.rstrip("/"), needs_key=needs_key()),
+        curl=_curl_of(found) if _is_known(found.task) else None,
     )
 
 
@@ -154,6 +154,10 @@ def _actions(found: JobView) -> list[Action]:
     if may(Role.ADMIN):
         actions.append(Action("Delete", to("delete"), tone="danger", confirm="Delete this job for good?"))
     return actions
+
+
+def _curl_of(found: JobView) -> str:
+    return curl_for_job(found, request.url_root.rstrip("/"), needs_key=needs_key())
 
 
 def _is_known(task: str) -> bool:

@@ -42,9 +42,12 @@ def _cut(name: str) -> str:
 
 
 def clean_type(given: str | None, name: str = "") -> str:
-    """Return a media type as it is kept, without parameters; where none is given, what the name suggests."""
+    """Return a media type as it is kept, without parameters; where none is given, what the name suggests.
+
+    Programs that don't know (curl) say that it is any bytes; then, too.
+    """
     bare = (given or "").partition(";")[0].strip().lower()
-    if _TYPE.fullmatch(bare):
+    if _TYPE.fullmatch(bare) and bare != UNKNOWN_TYPE:
         return bare
     return mimetypes.guess_type(f"file:{name}")[0] or UNKNOWN_TYPE
 
