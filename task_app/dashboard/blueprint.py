@@ -15,10 +15,13 @@ WITH_FILES = ("dashboard.submit", "dashboard.retry_edited")
 def let_files_in() -> None:
     """Allow a larger body where a form may bring files; comes after the guard, and before anything reads the form.
 
-    Werkzeug keeps what is large of it in a temporary file.
+    Werkzeug keeps the files in temporary ones, and the text in memory: of a field twice as much as a job may have, so
+    that a text that is a bit too long comes back with a message and isn't lost.
     """
     if request.endpoint in WITH_FILES and request.mimetype == "multipart/form-data":
         request.max_content_length = current_app.config["MAX_CONTENT_LENGTH"] + files_runtime().size_limit
+        if (usual := request.max_form_memory_size) is not None:
+            request.max_form_memory_size = max(usual, 2 * current_app.config["JOB_ARGUMENTS_LIMIT"])
 
 
 #: Its files are under /assets, so that no page of the app can stand in their way.

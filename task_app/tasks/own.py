@@ -60,11 +60,11 @@ def _named(giver: str, module: str) -> Iterator[None]:
         yield
     except DuplicateTaskNameWarning:
         raise
-    except Exception as error:  # noqa: BLE001  (a module is a program: it may raise anything)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (a module is a program: it may raise anything, or end)
         raise ConfigurationError(giver, f"can't import {module}: {_in_one_line(error)}") from None
 
 
-def _in_one_line(error: Exception) -> str:
+def _in_one_line(error: BaseException) -> str:
     """Say what went wrong, and where in the module: there will be no traceback."""
     what = " ".join(str(error).split())
     line = f"{type(error).__name__}: {what}" if what else type(error).__name__

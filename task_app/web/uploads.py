@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from flask import request
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from ..files import service
@@ -18,6 +18,7 @@ LARGEST_BUFFER = 4 * PIECE
 #: Bytes of a body besides its file.
 AROUND = 64 * 1024
 
+BROKEN = "The body ends too early, or is no multipart/form-data."
 ONE_FILE = "Send one file, as multipart/form-data with one part that has a file name."
 
 
@@ -51,17 +52,44 @@ def _events() -> Iterator[Event]:
         raise UnsupportedMediaType(ONE_FILE)
     request.max_content_length = files_runtime().size_limit + AROUND
     decoder = MultipartDecoder(boundary.encode(), LARGEST_BUFFER)
-    while True:
-        decoder.receive_data(request.stream.read(PIECE) or None)
+    for piece in _pieces():
+        decoder.receive_data(piece or None)
         while not isinstance(event := _next_event(decoder), NeedData):
             if isinstance(event, Epilogue):
+                if event.data.strip():
+                    raise BadRequest("Something follows the last boundary of the body.")
                 return
             if isinstance(event, File | Field | Data):
                 yield event
+
+
+def _pieces() -> Iterator[bytes]:
+    """Yield the bytes of the body, and nothing (`b""`) at its end. Raises 400 if it isn't as long as was announced.
+
+    Some servers, gunicorn among them, end a body where its connection ends, and tell nobody that bytes are missing.
+    """
+    length = request.content_length if request.headers.get("Content-Length") else None  # may be empty, says PEP 3333
+    size = 0
+    while piece := _read():
+        size += len(piece)
+        yield piece
+    if length is not None and size != length:
+        raise BadRequest(f"The body ends after {size} bytes; its Content-Length is {length}.")
+    yield b""
+
+
+def _read() -> bytes:
+    """Read a piece of the body. Raises 400 where the server can't: each has errors of its own for a broken body."""
+    try:
+        return request.stream.read(PIECE)
+    except HTTPException:
+        raise
+    except Exception as error:  # only the client's bytes are read here: no store, no database
+        raise BadRequest(BROKEN) from error
 
 
 def _next_event(decoder: MultipartDecoder) -> Event:
     try:
         return decoder.next_event()
     except (ValueError, AttributeError) as error:  # the decoder's words for what it can't read
-        raise BadRequest("The body ends too early, or is no multipart/form-data.") from error
+        raise BadRequest(BROKEN) from error

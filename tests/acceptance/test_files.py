@@ -107,6 +107,40 @@ def test_an_upload_that_breaks_off_leaves_nothing(kept: Kept) -> None:
         until(lambda: not kept.rows() and not kept.bytes(), "what came of the upload to go")
 
 
+HEAD_IN_CHUNKS, START = HEAD.replace("Content-Length: {length}", "Transfer-Encoding: chunked").split("\r\n\r\n", 1)
+CHUNK = START.encode() + bytes(300_000)
+BROKEN = {
+    "too short for its length": HEAD.format(length=2000).encode() + b"hello\r\n--x--\r\n",
+    "rubbish after the end": HEAD.format(length=len(START) + 40_009).encode() + b"\r\n--x--\r\n" + b"r" * 40_000,
+    "no size of a chunk": f"{HEAD_IN_CHUNKS}\r\n\r\n{len(CHUNK):x}\r\n".encode() + CHUNK + b"\r\nQQ\r\n",
+    "no end of a chunk": f"{HEAD_IN_CHUNKS}\r\n\r\n{len(CHUNK):x}\r\n".encode() + CHUNK + b"QQ\r\n",
+    "no further chunk": f"{HEAD_IN_CHUNKS}\r\n\r\n{len(CHUNK):x}\r\n".encode() + CHUNK,
+}
+
+
+def status_of(kept: Kept, request: bytes) -> bytes:
+    """Send the bytes of a request, and that no more will come; return the first line of the answer."""
+    parts = urlsplit(kept.address)
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30) as client:
+        client.sendall(request)
+        client.shutdown(socket.SHUT_WR)
+        return client.makefile("rb").readline()
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=list(BROKEN))
+def test_a_broken_body_is_refused_and_leaves_nothing(kept: Kept, broken: bytes) -> None:
+    assert status_of(kept, broken) == b"HTTP/1.1 400 BAD REQUEST\r\n"
+    assert kept.rows() == kept.bytes() == []
+
+
+def test_a_body_in_chunks_is_kept(kept: Kept) -> None:
+    whole = BROKEN["no further chunk"] + b"\r\n9\r\n\r\n--x--\r\n\r\n0\r\n\r\n"
+    assert status_of(kept, whole) == b"HTTP/1.1 201 CREATED\r\n"
+    (stored,) = kept.rows()
+    with JobsClient(kept.address) as client:
+        client._transport.request("DELETE", f"files/{stored}")
+
+
 def test_what_is_too_large_leaves_nothing(kept: Kept, tmp_path: Path) -> None:
     with (tmp_path / "large.bin").open("wb") as stream:
         stream.truncate(101 * MIB)

@@ -136,6 +136,15 @@ def test_a_module_named_in_the_setting_that_is_not_there_stops_the_start(
     assert len(ended.stderr.splitlines()) == 1
 
 
+def test_a_module_that_ends_the_program_does_not_do_so_without_a_word(tmp_path: Path) -> None:
+    for ending, shown in (("sys.exit(3)", "SystemExit: 3"), ("sys.exit()", "SystemExit")):
+        site = install(tmp_path / ending / "site", f"import sys\n\n{ending}\n", entry_point=None)
+        ended = run(environment(tmp_path, site, TASK_MODULES="acme.billing"), "flask", "jobs", "list")
+        assert (ended.returncode, ended.stdout) == (1, "")
+        where = f"({site}/acme/billing.py, line 3)"
+        assert ended.stderr == f"Error: TASK_MODULES: can't import acme.billing: {shown} {where}\n"
+
+
 def test_a_hint_that_no_form_can_show_is_named(tmp_path: Path) -> None:
     wrong = MODULE.replace("title: str = ", "title: bytes = b")
     ended = run(environment(tmp_path, install(tmp_path / "site", wrong)), "flask", "jobs", "list")

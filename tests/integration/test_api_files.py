@@ -355,9 +355,24 @@ def test_a_length_that_is_too_short_cuts_the_body(app: Flask, client: FlaskClien
     assert traces(app) == (0, 0)
 
 
-def test_a_length_that_is_too_long_waits_in_vain(app: Flask, client: FlaskClient) -> None:
-    assert problem_of(send_as(client, BytesIO(WHOLE), str(len(WHOLE) + 100)), 400)
+@pytest.mark.parametrize("more", [{}, {"wsgi.input_terminated": True}], ids=["open", "ended by the server"])
+def test_a_length_that_is_too_long_waits_in_vain(app: Flask, client: FlaskClient, more: dict[str, Any]) -> None:
+    assert problem_of(send_as(client, BytesIO(WHOLE), str(len(WHOLE) + 100), **more), 400)
     assert traces(app) == (0, 0)
+    assert send_as(client, BytesIO(WHOLE), str(len(WHOLE)), **more).status_code == 201
+
+
+@pytest.mark.parametrize("after", [b"x", b"trailing" * 5000, b"\r\n" + part(b"y") + END, b"\r\n\0"])
+def test_nothing_follows_the_last_boundary(app: Flask, client: FlaskClient, after: bytes) -> None:
+    assert problem_of(send(client, WHOLE + after), 400)
+    assert problem_of(send_in_chunks(client, BytesIO(WHOLE + after)), 400)
+    assert traces(app) == (0, 0)
+
+
+@pytest.mark.parametrize("after", [b"", b"\r\n", b" \t\r\n\n"])
+def test_white_space_may_follow_the_last_boundary(client: FlaskClient, after: bytes) -> None:
+    assert send(client, WHOLE + after).status_code == 201
+    assert send(client, WHOLE.removesuffix(b"\r\n") + after).status_code == 201
 
 
 @pytest.mark.parametrize(

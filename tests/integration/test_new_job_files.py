@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, encode_multipart
 
 from task_app.files import service
 from task_app.files.names import Types
@@ -149,6 +149,23 @@ def test_a_file_may_be_larger_than_other_bodies(app: Flask, client: FlaskClient)
     too_large = send(client, "analyze", values, rows="1", table_upload=[("t.csv", b"x" * 8000)])
     assert too_large.status_code == 413
     assert kept() == ["t.csv"]
+
+
+def test_a_text_beside_files_may_be_as_long_as_arguments_may(app: Flask, client: FlaskClient) -> None:
+    def sent(text: str) -> TestResponse:
+        values = {key: value for key, value in form_of(client, "/new/send_email").items() if ":upload" not in key}
+        values |= {"arg-to": "a@example.com", "arg-subject": "x", "arg-body": text}
+        boundary, body = encode_multipart(values)
+        kind = f"multipart/form-data; boundary={boundary}"
+        return client.post("/new/send_email", data=body, content_type=kind, headers=HTML)
+
+    for size in (600_000, 900_000):
+        assert job_of(client, sent("x" * size))["kwargs"]["body"] == "x" * size
+    too_long = "x" * (app.config["JOB_ARGUMENTS_LIMIT"] + 100_000)
+    refused = sent(too_long)
+    assert refused.status_code == 422
+    assert messages(refused)["arg-body"].startswith("Take more than ")
+    assert HtmlForm(refused.text).values["arg-body"] == too_long
 
 
 @pytest.mark.parametrize("role", [None, Role.VIEWER, Role.OPERATOR])
