@@ -1,5 +1,6 @@
 """`task_app.testing.Jobs`: jobs are run in the test itself, and their rows are what a worker would have left."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ from flask.testing import FlaskClient
 from task_app.errors import IllegalMove, JobNotFound, SessionHoldsLock, ValueNotStorable
 from task_app.extensions import db
 from task_app.jobs import queue_control, service
-from task_app.jobs.runtime import runtime
+from task_app.jobs.runtime import JobRuntime, runtime
 from task_app.jobs.view import JobView
 from task_app.tasks import add, flaky, idempotency_token, raise_if_cancelled, report_progress
 from task_app.testing import Jobs, TooManyJobs
@@ -537,8 +538,17 @@ def test_a_task_called_directly_is_a_function_as_ever(jobs: Jobs) -> None:
     assert jobs.enqueued() == []
 
 
-def test_every_database_runs_jobs(every_database: Flask) -> None:
-    jobs = Jobs(every_database)
+@pytest.fixture
+def jobs_of_every_database(every_database: Flask) -> Iterator[Jobs]:
+    """The app lives on for other tests, and they want its own publisher."""
+    runtime: JobRuntime = every_database.extensions["jobs"]
+    publisher = runtime.publisher
+    yield Jobs(every_database)
+    runtime.publisher = publisher
+
+
+def test_every_database_runs_jobs(every_database: Flask, jobs_of_every_database: Jobs) -> None:
+    jobs = jobs_of_every_database
     every_database.extensions["celery"].set_default()
     last = chain(add.s(1, 1), add.s(2)).delay()
     lost = jobs.lose_job(note.delay(1))
