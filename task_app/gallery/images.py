@@ -60,7 +60,9 @@ def thumbnail(path: Path, width: int, check: Callable[[], None] = lambda: None) 
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
             return _made_smaller(image, width, check)
     except Image.DecompressionBombError as error:
-        raise UnusableInput(f"the picture has too many pixels: {error}") from error
+        # Pillow's limit is higher than ours, and its words speak of its own.
+        most = max(MOST_PIXELS.values())
+        raise UnusableInput(f"the picture has too many pixels; {most:,} are the most") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's decoders raise for bad files
         if isinstance(error, UnidentifiedImageError):
             raise UnusableInput("the file is no picture in the formats PNG, JPEG, WebP or GIF") from error

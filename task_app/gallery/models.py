@@ -20,6 +20,8 @@ from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree._tree import Tree
 
 from ..errors import UnusableInput
 from . import Tick
@@ -168,9 +170,9 @@ def _checked(found: Any) -> Classifier:
     classifier = Classifier(
         model, str(found.get("dataset")), _texts(found.get("features")), _texts(found.get("classes"))
     )
-    width = len(classifier.features)
+    shape = width, _ = len(classifier.features), len(classifier.classes)
     try:
-        is_whole = (_is_forest(model, width) or _is_linear(model)) and model.n_features_in_ == width
+        is_whole = (_is_forest(model, *shape) or _is_linear(model, *shape)) and model.n_features_in_ == width
     except Exception as error:
         raise UnusableInput(f"the model is damaged: {error}") from error
     if not is_whole:
@@ -184,24 +186,59 @@ def _texts(value: Any) -> list[str]:
     return value
 
 
-def _is_linear(model: Any) -> bool:
-    return type(model) is Pipeline and [type(step) for _, step in model.steps] == [StandardScaler, SGDClassifier]
+def _is_linear(model: Any, width: int, classes: int) -> bool:
+    if type(model) is not Pipeline or [type(step) for _, step in model.steps] != [StandardScaler, SGDClassifier]:
+        return False
+    scaler, linear = (step for _, step in model.steps)
+    lines = 1 if classes == 2 else classes  # a single line parts two classes
+    numbers = (scaler.mean_, scaler.scale_, linear.coef_, linear.intercept_)
+    return (
+        [part.shape for part in numbers] == [(width,), (width,), (lines, width), (lines,)]
+        and all(part.dtype == np.float64 for part in numbers)
+        and not _hides_methods(model, scaler, linear)
+    )
 
 
-def _is_forest(model: Any, width: int) -> bool:
+def _is_forest(model: Any, width: int, classes: int) -> bool:
     """Look at every node of a forest: the code that walks down trees trusts their numbers, and could walk anywhere."""
     if type(model) is not RandomForestClassifier:
         return False
-    return all(_is_tree(tree.tree_, width) for tree in model.estimators_)
+    trees = model.estimators_
+    return (
+        type(trees) is list
+        and len(trees) == model.n_estimators >= 1
+        and (model.n_outputs_, model.n_classes_, model.n_jobs) == (1, classes, 1)
+        and not _hides_methods(model, *trees)
+        and all(_is_decision(tree, width, classes) for tree in trees)
+    )
 
 
-def _is_tree(tree: Any, width: int) -> bool:
+def _is_decision(decision: Any, width: int, classes: int) -> bool:
+    # Something else may have a sound `tree_` as well, and answer with another one.
+    return (
+        type(decision) is DecisionTreeClassifier
+        and (decision.n_outputs_, decision.n_classes_) == (1, classes)
+        and _is_tree(decision.tree_, width, classes)
+    )
+
+
+def _hides_methods(*parts: Any) -> bool:
+    """Say whether something in a file would take the place of a method."""
+    return any(hasattr(type(part), name) for part in parts for name in vars(part))
+
+
+def _is_tree(tree: Any, width: int, classes: int) -> bool:
+    # Without a first node, the walk would begin at no address at all.
+    if type(tree) is not Tree or tree.node_count < 1 or tree.n_features != width:
+        return False
+    if tree.value.shape != (tree.node_count, 1, classes):
+        return False
     left, right, places = tree.children_left, tree.children_right, np.arange(tree.node_count)
     is_leaf = left == -1
     # Children come after their parents, so every walk ends.
     goes_down = (left > places) & (left < tree.node_count) & (right > places) & (right < tree.node_count)
     asks_for_a_feature = (tree.feature >= 0) & (tree.feature < width)
-    return bool(tree.n_features == width and np.all(is_leaf | (goes_down & asks_for_a_feature)))
+    return bool(len(left) == tree.node_count and np.all(is_leaf | (goes_down & asks_for_a_feature)))
 
 
 # -- asking ------------------------------------------------------------------------------------------------------
@@ -217,12 +254,15 @@ def ask(classifier: Classifier, rows: Sequence[Sequence[float]]) -> list[dict[st
             raise UnusableInput(f"row {number} has a value that is no finite number, or too large")
     try:
         sure = classifier.model.predict_proba(np.array(rows, dtype=float))
-        return [
+        answers = [
             {"class": classifier.classes[int(np.argmax(row))], "probabilities": [round(float(p), 6) for p in row]}
             for row in sure
         ]
     except Exception as error:
         raise UnusableInput(f"the model is damaged: {error}") from error
+    if not np.all(np.isfinite(sure)):
+        raise UnusableInput("the model is damaged: its answers are no numbers")
+    return answers
 
 
 def _is_sound(value: Any) -> bool:

@@ -14,10 +14,13 @@ from .optional import need
 
 need("sklearn", "skops")
 
+#: When a process that comes to no end is killed, in seconds. Usual models take a few; a forged one could take days.
+TIME_LIMIT = 600
+
 Row = Annotated[list[float], Length(1, 1000)]
 
 
-@shared_task(autoretry_for=(FilesUnavailable,), retry_backoff=2, max_retries=8)
+@shared_task(autoretry_for=(FilesUnavailable,), retry_backoff=2, max_retries=8, time_limit=TIME_LIMIT)
 def train_model(
     dataset: Literal["iris", "digits", "wine", "breast_cancer"],
     algorithm: Literal["forest", "linear"] = "forest",
@@ -38,7 +41,7 @@ def train_model(
     return {"model": save_artefact(name, models.pack(trained.classifier), "application/zip"), **trained.facts}
 
 
-@shared_task(autoretry_for=(FilesUnavailable,), retry_backoff=2, max_retries=8)
+@shared_task(autoretry_for=(FilesUnavailable,), retry_backoff=2, max_retries=8, time_limit=TIME_LIMIT)
 def predict(
     model: FileId, rows: Annotated[list[Row], Length(1, 10_000), "Values in the order of the model's features."]
 ) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Annotated, Any, BinaryIO, Literal, cast
 
 from celery import shared_task
 from flask import current_app
@@ -52,16 +52,27 @@ def analyze_csv(
 @contextmanager
 def _downloaded(url: str) -> Iterator[Path]:
     """Read a URL into a file, for a while. Raises NotReached where another try may help."""
-    with TemporaryDirectory(prefix="task_app-") as folder, http_client(current_app.config) as client:
-        path = Path(folder, "table")
-        with path.open("wb") as into:
-            limit = current_app.config["FILE_SIZE_LIMIT"]
-            answer = fetch_bounded(client, url, limit, seconds=DOWNLOAD, into=into, on_progress=_report_bytes)
+    with _nameless() as (file, path), http_client(current_app.config) as client:
+        limit = current_app.config["FILE_SIZE_LIMIT"]
+        answer = fetch_bounded(client, url, limit, seconds=DOWNLOAD, into=file, on_progress=_report_bytes)
+        file.flush()
         if answer.status == 429 or answer.status >= 500:
             raise NotReached(f"{url} answers {answer.status}")
         if answer.status != 200:
             raise BadResponse(f"{url} answers {answer.status}")
         yield path
+
+
+@contextmanager
+def _nameless() -> Iterator[tuple[BinaryIO, Path]]:
+    """Give a file that is gone when this process is, even if it is killed, and a path to read it by meanwhile."""
+    if Path("/proc/self/fd").is_dir():
+        with TemporaryFile(prefix="task_app-") as file:
+            yield cast("BinaryIO", file), Path(f"/proc/self/fd/{file.fileno()}")
+        return
+    # Where there is no such path (it is Linux's), a kill leaves the file.
+    with TemporaryDirectory(prefix="task_app-") as folder, Path(folder, "table").open("wb") as named:
+        yield named, Path(folder, "table")
 
 
 def _report_bytes(current: int, total: int | None) -> None:

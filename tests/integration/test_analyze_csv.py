@@ -1,6 +1,8 @@
 """The task that analyses a table, as a worker runs it."""
 
 import json
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +87,25 @@ def test_a_table_can_be_at_a_url(app: Flask, site: Website) -> None:
     site.pages["/table.csv"] = "n\n1\n2\n"
     job = run(app, "analyze_csv", url=site.url("/table.csv"))
     assert result_of(job)["rows"] == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files without a name are read by name only there")
+def test_a_download_leaves_nothing_even_if_its_process_is_killed(
+    app: Flask, site: Website, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    site.pages["/table.csv"] = "n\n" + "1\n" * 1000
+    left: list[list[Path]] = []
+
+    def look(*_: object) -> None:
+        left.append(list(folder.iterdir()))  # what a kill at this moment would leave
+
+    monkeypatch.setattr("task_app.tasks.tables.report_progress", look)
+    assert result_of(run(app, "analyze_csv", url=site.url("/table.csv")))["rows"] == 1000
+    assert len(left) >= 3
+    assert not any(left)
 
 
 @pytest.mark.parametrize(("number", "state"), [(503, "RETRY"), (429, "RETRY"), (404, "FAILURE")])

@@ -1,7 +1,7 @@
 """The task that reports on jobs: the figures on every database, and the file that a worker makes."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ from ..gallery import CancelAt, artefacts, content_of, failure, result_of, run, 
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @pytest.fixture
@@ -143,6 +144,12 @@ def test_where_there_are_more_jobs_than_can_be_looked_at_it_is_said(
         (NOW, NOW - HOUR, "ends before it begins"),
         (NOW + HOUR, None, "has not begun"),
         (NOW - timedelta(days=400), None, "at most 366 days"),
+        (None, EARLIEST, "beyond the calendar"),
+        (EARLIEST.replace(tzinfo=timezone(HOUR)), None, "beyond the calendar"),
+        (None, LATEST.replace(tzinfo=timezone(-HOUR)), "beyond the calendar"),
+        (EARLIEST, EARLIEST + HOUR, "in 1970 at the earliest"),
+        (EARLIEST, EARLIEST + 25 * HOUR, "in 1970 at the earliest"),
+        (EARLIEST, LATEST, "at most 366 days"),
     ],
 )
 def test_a_period_that_makes_no_sense_is_refused(here: Flask, since: Any, until: Any, problem: str) -> None:

@@ -52,3 +52,8 @@ def test_rows_that_do_not_fit_fail_at_once(app: Flask) -> None:
     model = result_of(run(app, "train_model", dataset="iris", steps=1))["model"]
     job = run(app, "predict", model=model, rows=[[1.0]])
     assert failure(job) == ("UnusableInput", "row 0 has 1 values; the model needs 4")
+
+
+def test_no_model_holds_a_process_for_ever(app: Flask) -> None:
+    tasks = app.extensions["celery"].tasks
+    assert [tasks[name].time_limit for name in ("train_model", "predict")] == [600, 600]

@@ -147,11 +147,12 @@ def png_with_a_bomb_of_text() -> bytes:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no picture"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture"),
         (png(10_000, 10_000), "100,000,000 pixels; 50,000,000 are the most"),
-        (png(2**31 - 1, 2**31 - 1), "too many pixels"),
+        (png(2**31 - 1, 2**31 - 1), "too many pixels; 50,000,000 are the most"),
+        (png(60_000, 60_000), "too many pixels; 50,000,000 are the most"),
         (png(100, 100), "damaged"),
         (png_with_a_bomb_of_text(), "damaged"),
     ],
-    ids=["empty", "csv", "svg", "eps", "large", "huge", "no pixels", "bomb in a comment"],
+    ids=["empty", "csv", "svg", "eps", "large", "huge", "between", "no pixels", "bomb in a comment"],
 )
 def test_what_is_no_picture_is_refused_with_the_reason(picture: Path, content: bytes, problem: str) -> None:
     picture.write_bytes(content)

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import skops.io
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree._tree import Tree
 
 from task_app.errors import JobCancelled, UnusableInput
 from task_app.gallery import models
@@ -208,6 +210,100 @@ def test_trees_that_lead_astray_are_refused(field: str, value: int) -> None:
     tree.__setstate__({**state, "nodes": nodes})
     with pytest.raises(UnusableInput, match="damaged, or was changed"):
         read(pack(classifier))
+
+
+def test_a_tree_without_nodes_is_refused() -> None:
+    classifier = trained(steps=3).classifier
+    decision: Any = classifier.model.estimators_[1]
+    state = decision.tree_.__getstate__()
+    decision.tree_ = Tree(*decision.tree_.__reduce__()[1])
+    nothing = {"node_count": 0, "nodes": state["nodes"][:0].copy(), "values": state["values"][:0].copy()}
+    decision.tree_.__setstate__({**state, **nothing})
+    with pytest.raises(UnusableInput, match="damaged, or was changed"):
+        read(pack(classifier))  # not asked: that would be the end of the tests' process
+
+
+def without_trees(forest: Any) -> None:
+    forest.estimators_ = []
+
+
+def with_a_forest_for_a_tree(forest: Any) -> None:
+    inner = trained(steps=1).classifier.model
+    inner.tree_ = forest.estimators_[0].tree_
+    forest.estimators_[1] = inner
+
+
+def with_more_classes(forest: Any) -> None:
+    forest.n_classes_ = 10**9
+
+
+def with_more_outputs(forest: Any) -> None:
+    forest.estimators_[0].n_outputs_ = 2
+
+
+def with_trees_for_others(forest: Any) -> None:
+    forest.estimators_[0] = trained("breast_cancer", steps=1).classifier.model.estimators_[0]
+
+
+def with_trees_of_other_classes(forest: Any) -> None:
+    rows = models.LOADERS["iris"]()
+    decision = RandomForestClassifier(1).fit(rows.data, rows.target > 0).estimators_[0]
+    decision.n_classes_ = 3
+    forest.estimators_[0] = decision
+
+
+def with_many_threads(forest: Any) -> None:
+    forest.n_jobs = 10_000
+
+
+def with_a_function_for_a_method(forest: Any) -> None:
+    forest.estimators_[0].predict_proba = np.exp
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_trees,
+        with_a_forest_for_a_tree,
+        with_more_classes,
+        with_more_outputs,
+        with_trees_for_others,
+        with_trees_of_other_classes,
+        with_many_threads,
+        with_a_function_for_a_method,
+    ],
+)
+def test_forests_put_together_wrongly_are_refused(change: Callable[[Any], None]) -> None:
+    classifier = trained(steps=3).classifier
+    read(pack(classifier))
+    change(classifier.model)
+    with pytest.raises(UnusableInput, match="damaged, or was changed"):
+        read(pack(classifier))
+
+
+@pytest.mark.parametrize(
+    ("step", "field", "value"),
+    [
+        (0, "mean_", np.zeros((1000, 4))),
+        (0, "scale_", np.ones(5)),
+        (1, "coef_", np.zeros((100_000, 4))),
+        (1, "coef_", np.zeros((3, 4), dtype=object)),
+        (1, "intercept_", np.zeros((3, 1000))),
+        (1, "decision_function", np.exp),
+    ],
+)
+def test_linear_models_put_together_wrongly_are_refused(step: int, field: str, value: Any) -> None:
+    classifier = trained(algorithm="linear", steps=3).classifier
+    setattr(classifier.model[step], field, value)
+    with pytest.raises(UnusableInput, match="damaged, or was changed"):
+        read(pack(classifier))
+
+
+def test_answers_that_are_no_numbers_are_refused() -> None:
+    classifier = trained(algorithm="linear", steps=3).classifier
+    classifier.model[1].coef_[0][0] = np.nan
+    with pytest.raises(UnusableInput, match="damaged"):
+        ask(read(pack(classifier)), [SETOSA])
 
 
 def test_damage_anywhere_is_refused_or_survived() -> None:

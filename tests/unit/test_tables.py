@@ -234,6 +234,37 @@ def test_a_header_alone_and_no_header(table: Path) -> None:
     assert (found["rows"], [one["name"] for one in found["columns"]]) == (2, ["column_1", "column_2"])
 
 
+@pytest.mark.parametrize("block", [source.BLOCK, 5])
+def test_rows_without_any_value_are_rows(table: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(source, "BLOCK", block)
+    found = told(table, "a,b\n1,2\n,\n,\n3,4\n")
+    assert (found["rows"], [one["missing"] for one in found["columns"]]) == (4, [2, 2])
+    found = told(table, ",\n\n,,,\na,b\n1,2\n")  # what is above the header is none
+    assert (found["rows"], [one["name"] for one in found["columns"]]) == (1, ["a", "b"])
+    found = told(table, "a\tb\n1\t2\n\t\n3\t4\n")
+    assert (found["rows"], found["columns"][0]["missing"]) == (3, 1)
+
+
+@pytest.mark.parametrize("block", [source.BLOCK, 5])
+def test_blank_lines_are_no_rows_of_wider_tables(table: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(source, "BLOCK", block)
+    found = told(table, '\na,b\n\n1,2\r\n\r\n  \n3,"x\n\n\ny"\n\n"4",5\n\n\n')
+    assert (found["rows"], [one["missing"] for one in found["columns"]]) == (3, [0, 0])
+    assert "x\n\n\ny" in [value["value"] for value in found["columns"][1]["top"]]
+
+
+@pytest.mark.parametrize("block", [source.BLOCK, 2])
+@pytest.mark.parametrize(
+    ("end", "rows"), [("", 4), ("\n", 4), ("\n\n", 4), ("\n\n\n", 5)], ids=["no end", "end", "blank", "two blank"]
+)
+def test_blank_lines_in_a_single_column_are_missing_values_but_for_the_last(
+    table: Path, monkeypatch: pytest.MonkeyPatch, block: int, end: str, rows: int
+) -> None:
+    monkeypatch.setattr(source, "BLOCK", block)
+    found = told(table, f"a\n1\n\n\n2{end}")
+    assert (found["rows"], found["columns"][0]["missing"]) == (rows, rows - 2)
+
+
 def test_rows_that_are_too_long_are_counted(table: Path) -> None:
     found = told(table, "a,b\n" + "1,2\n" * 20 + "1,2,3\n" + "1\n")
     assert (found["rows"], found["rows_too_long"], found["first_row_too_long"]) == (22, 1, 21)

@@ -31,6 +31,8 @@ STEPS = (10, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400)
 DAY = timedelta(days=1)
 #: A report covers no more.
 LONGEST = timedelta(days=366)
+#: None begins earlier: no job did, and before the first days of the calendar nothing can be reckoned.
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +130,17 @@ def collect(
 
 def _window(start: datetime | None, end: datetime | None, now: datetime) -> tuple[datetime, datetime]:
     """Return the time that is asked for, in UTC: the last day, if nothing is said."""
-    end = min(now, _aware(end) or now)
-    start = _aware(start) or end - DAY
+    try:
+        end = min(now, _aware(end) or now)
+        start = _aware(start) or end - DAY
+    except OverflowError as error:  # in another zone it is no more in the years 1 to 9999
+        raise UnusableInput("the period of the report begins or ends beyond the calendar") from error
     if start >= end:
         raise UnusableInput("the period of the report ends before it begins, or has not begun")
     if end - start > LONGEST:
         raise UnusableInput(f"a report covers at most {LONGEST.days} days")
+    if start < FIRST:
+        raise UnusableInput(f"a report begins in {FIRST.year} at the earliest")
     return start, end
 
 

@@ -8,6 +8,7 @@ several lines; quotes that stand in the middle of a value.
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,15 +91,18 @@ def look(path: Path, *, delimiter: str | None = None, header: bool = True, encod
 
 
 def batches(path: Path, layout: Layout) -> Iterator[Batch]:
-    """Read the rows of a table, but for its header and for rows in which every value is missing.
+    """Read the rows of a table, but for its header and what is above it.
 
-    Raises UnusableInput, and NotThisEncoding where the file isn't UTF-8 after all.
+    A line with nothing in it is a row only where there is a single column, and not at the end of the file. Raises
+    UnusableInput, and NotThisEncoding where the file isn't UTF-8 after all.
     """
-    header_is_ahead, rows = layout.has_header, 0
+    header_is_ahead, rows, size = layout.has_header, 0, path.stat().st_size
     for text, done in _blocks(path, layout.encoding):
-        frame, overflow = _parse(text, layout)
-        if header_is_ahead and frame.height:
-            frame, overflow, header_is_ahead = frame.slice(1), overflow.slice(1), False
+        frame, overflow = _parse(_without_blank_lines(text, layout, is_last=done == size), layout)
+        if header_is_ahead:
+            above = _empty_at_first(frame)
+            header_is_ahead = above == frame.height
+            frame, overflow = frame.slice(above + 1), overflow.slice(above + 1)
         too_long = overflow.arg_true()
         first = rows + int(too_long[0]) + 1 if len(too_long) else None
         rows += frame.height
@@ -216,6 +220,25 @@ def _cut(text: str) -> int:
     return last if len(text) > MOST_OF_A_ROW else 0
 
 
+def _without_blank_lines(text: str, layout: Layout, *, is_last: bool) -> str:
+    if len(layout.names) == 1:
+        return text[:-1] if is_last and (text == "\n" or text.endswith("\n\n")) else text
+    spaces = "[ ]*" if layout.delimiter == "\t" else r"[ \t]*"
+    blank = re.compile(rf"(?<=\n)(?:{spaces}\n)+")
+    text = re.sub(rf"\A(?:{spaces}\n)+", "", text)
+    if not blank.search(text):
+        return text
+    parts = text.split('"')
+    parts[::2] = [blank.sub("", part) for part in parts[::2]]  # the others are in quotes, where lines may be blank
+    return '"'.join(parts)
+
+
+def _empty_at_first(frame: pl.DataFrame) -> int:
+    """Return how many rows there are before the first in which there is something."""
+    full = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    return int(full[0]) if len(full) else frame.height
+
+
 def _parse(text: str, layout: Layout) -> tuple[pl.DataFrame, pl.Series]:
     """Parse whole rows; also say of each whether it has more values than there are columns."""
     width = len(layout.names)
@@ -224,7 +247,6 @@ def _parse(text: str, layout: Layout) -> tuple[pl.DataFrame, pl.Series]:
     except pl.exceptions.PolarsError:  # quotes in the middle of values, mostly
         frame = _parse_patiently(text, layout.delimiter, width)
     frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
-    frame = frame.filter(pl.any_horizontal(pl.all().is_not_null()))
     return frame.drop("over"), frame["over"].is_not_null()
 
 
