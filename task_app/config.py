@@ -382,21 +382,26 @@ CONFIG_ALIASES = {"DATABASE_URL": "SQLALCHEMY_DATABASE_URI"}
 CELERY_ALIASES = {"broker_url": "CELERY_BROKER_URL", "result_backend": "CELERY_RESULT_BACKEND"}
 
 
-def instance_path(overrides: Mapping[str, Any] | None) -> str | None:
+def instance_path(overrides: Mapping[str, Any] | None, *, environment: bool = True) -> str | None:
     """The folder for local state, if one was chosen. create_app asks before there is an app."""
-    _load_env_files(overrides)
-    path = (overrides or {}).get(INSTANCE_PATH) or os.environ.get(f"FLASK_{INSTANCE_PATH}")
+    path = (overrides or {}).get(INSTANCE_PATH)
+    if environment:
+        _load_env_files(overrides)
+        path = path or os.environ.get(f"FLASK_{INSTANCE_PATH}")
     return str(Path(path).absolute()) if path else None
 
 
-def load(app: Flask, overrides: Mapping[str, Any] | None) -> None:
+def load(app: Flask, overrides: Mapping[str, Any] | None, *, environment: bool = True) -> None:
     """Fill `app.config` and check it; ConfigurationError names the first setting that is wrong.
 
     Besides the settings of the table this sets EMBEDDED_BROKER, EMBEDDED_DATABASE, RESULT_BACKEND_URL and CELERY,
     the mapping of Celery's own settings. The result backend isn't in that mapping: the job table is Celery's.
+
+    Tests do without the `environment`: it may name what is in production.
     """
-    _load_env_files(overrides)
-    given, names = _gather(app, overrides)
+    if environment:
+        _load_env_files(overrides)
+    given, names = _gather(app, overrides, environment=environment)
     for setting in SETTINGS:
         value = given.pop(setting.name, None)
         if value is None or value == "":
@@ -423,19 +428,26 @@ def _load_env_files(overrides: Mapping[str, Any] | None) -> None:
         load_dotenv()
 
 
-def _gather(app: Flask, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, str]]:
+def _gather(
+    app: Flask, overrides: Mapping[str, Any] | None, *, environment: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Merge all sources; also tell under which name each setting was given."""
     merged: dict[str, Any] = {"CELERY": {}}
     names: dict[str, str] = {}
     _merge(merged, names, _from_file(app), "")
+    if environment:
+        _merge_environment(app, merged, names)
+    _merge(merged, names, overrides or {}, "")
+    return merged, names
+
+
+def _merge_environment(app: Flask, merged: dict[str, Any], names: dict[str, str]) -> None:
     _merge(merged, names, _from_prefixed_environment(app), "FLASK_")
     for setting in SETTINGS:
         for variable in reversed(setting.env):
             if os.environ.get(variable):
                 merged[setting.name] = os.environ[variable]
                 names[setting.name] = variable
-    _merge(merged, names, overrides or {}, "")
-    return merged, names
 
 
 def _merge(merged: dict[str, Any], names: dict[str, str], layer: Mapping[str, Any], prefix: str) -> None:

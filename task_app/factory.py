@@ -15,15 +15,15 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 
 @startup.command_errors()
-def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """Build the app. `config` wins over every other source of settings.
+def create_app(config: Mapping[str, Any] | None = None, *, environment: bool = True) -> Flask:
+    """Build the app. `config` wins over every other source of settings; without `environment`, that is no source.
 
     Starts and connects to nothing; `startup` does, when a process is about to work.
     Raises ConfigurationError, in one line, for a setting that can't be right.
     """
-    folder = settings.instance_path(config)
+    folder = settings.instance_path(config, environment=environment)
     app = Flask(__package__, instance_path=folder, instance_relative_config=True, static_folder=None)
-    settings.load(app, config)
+    settings.load(app, config, environment=environment)
 
     sessions.init_app(app)
     db.init_app(app)

@@ -99,5 +99,11 @@ def attach(message: EmailMessage, file_ids: Sequence[str]) -> None:
     for file in files:
         with open_file(file.id) as stream:
             content = stream.read()
-        kind, _, part = file.type.partition("/")
-        message.add_attachment(content, maintype=kind, subtype=part.partition(";")[0], filename=file.name)
+        kind, part = _type_in_mail(file.type)
+        message.add_attachment(content, maintype=kind, subtype=part, filename=file.name)
+
+
+def _type_in_mail(media_type: str) -> tuple[str, str]:
+    """Return both halves of the type. What mail readers would take for a part of the mail, and change, is bytes."""
+    kind, _, part = media_type.partition(";")[0].strip().lower().partition("/")
+    return ("application", "octet-stream") if kind in ("message", "multipart") else (kind, part)

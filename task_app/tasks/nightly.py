@@ -30,6 +30,7 @@ from .tables import analyze_csv
 
 need("fpdf", "jinja2", "matplotlib", "PIL")
 
+NEWEST = "More jobs ended than could be looked at; the table that was analysed has the newest {:,}."
 TRY_AGAIN = {"autoretry_for": (FilesUnavailable,), "retry_backoff": 2, "max_retries": 8}
 
 
@@ -56,12 +57,13 @@ def nightly_report(
         first = [analyze_csv.si(url=table)]
     else:
         first = [jobs_table.si(**period), analyze_csv.s()]
-    raise self.replace(chain(*first, report_with_analysis.s(format=format, **period), mail_report.s(to)))
+    report = report_with_analysis.s(format=format, of_jobs=site is None and table is None, **period)
+    raise self.replace(chain(*first, report, mail_report.s(to)))
 
 
 @shared_task(public=False, **TRY_AGAIN)
 def jobs_table(since: str, until: str) -> str:
-    """Write the jobs that ended in a period into a CSV, and return the file's id."""
+    """Write the newest jobs that ended in a period into a CSV, and return the file's id."""
     jobs, _ = ended(Filter(), datetime.fromisoformat(since), datetime.fromisoformat(until))
     rows = [
         (job.id, job.task, job.queue, job.state, job.error, job.finished_at.isoformat(), job.wait, job.run)
@@ -88,8 +90,17 @@ def _table(name: str, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> s
 
 
 @shared_task(public=False, **TRY_AGAIN)
-def report_with_analysis(analysed: dict[str, Any], since: str, until: str, format: str) -> dict[str, Any]:  # noqa: A002
-    """Report on the jobs of a period, with what was analysed; return the report's file and what a mail says of it."""
+def report_with_analysis(
+    analysed: dict[str, Any],
+    since: str,
+    until: str,
+    format: str,  # noqa: A002
+    of_jobs: bool = False,
+) -> dict[str, Any]:
+    """Report on the jobs of a period, with what was analysed; return the report's file and what a mail says of it.
+
+    `of_jobs` says that what was analysed is the period's `jobs_table`.
+    """
     from ..gallery.reports.figures import collect  # noqa: PLC0415 - see `need`
     from ..gallery.reports.html import as_html  # noqa: PLC0415
     from ..gallery.reports.pdf import as_pdf  # noqa: PLC0415
@@ -98,6 +109,9 @@ def report_with_analysis(analysed: dict[str, Any], since: str, until: str, forma
     with open_file(analysed["file"]) as stream:
         analysis = json.load(stream)
     report = collect(Filter(), *period, "Nightly report", report_progress, analysis)
+    # Looked at anew: what `analyze_csv` hands on says nothing of jobs that are not in its table.
+    note = None if not of_jobs or ended(Filter(), *period)[1] else NEWEST.format(analysis["rows"])
+    report.notes.extend([note] if note else ())
     report_progress(3, 4, "pages")
     content, media_type = (as_pdf(report), "application/pdf") if format == "pdf" else (as_html(report), "text/html")
     report_progress(4, 4)
@@ -107,6 +121,7 @@ def report_with_analysis(analysed: dict[str, Any], since: str, until: str, forma
         "jobs": report.total.jobs,
         "failed": report.total.failed,
         "day": f"{report.end:%Y-%m-%d}",
+        "note": note,
     }
 
 
@@ -114,6 +129,7 @@ def report_with_analysis(analysed: dict[str, Any], since: str, until: str, forma
 def mail_report(self: Task, report: dict[str, Any], to: str) -> dict[str, Any]:
     """Send a report by mail."""
     subject = f"Jobs of {report['day']}: {report['jobs']} ended, {report['failed']} failed"
-    body = f"{report['jobs']} jobs have ended, {report['failed']} of them failed.\n\nThe report is attached.\n"
+    said = [f"{report['jobs']} jobs have ended, {report['failed']} of them failed.", report.get("note")]
+    body = "\n\n".join([*filter(None, said), "The report is attached.\n"])
     mail.send(self, Address(addr_spec=to), subject, body, attachments=[report["file"], report["analysis"]])
     return {**report, "to": to}

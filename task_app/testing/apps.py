@@ -10,14 +10,15 @@ from ..jobs.runtime import JobRuntime
 
 
 def settings_for(folder: Path, url: str) -> dict[str, Any]:
-    """Return settings that keep an app to its folder and its database, whatever the environment says."""
+    """Return settings that keep an app to its folder and its database.
+
+    For `create_app(…, environment=False)`: files and mails are in the folder then, and no URL of this machine is read.
+    """
     return {
         "TESTING": True,
         "INSTANCE_PATH": str(folder),
         "SQLALCHEMY_DATABASE_URI": url,
         "CELERY_BROKER_URL": "memory://",
-        "CELERY_RESULT_BACKEND": "",
-        "SMTP_URL": "",  # mails become files in the folder
         "PROGRESS_INTERVAL": 0,  # each report is written: the first one after a cancel sees it
         "SECRET_KEY": "only for tests",
         "AUTH": "off",

@@ -96,7 +96,7 @@ class ServerDatabase(Database):
 @contextmanager
 def app_on(database: Database, folder: Path, settings: Mapping[str, Any]) -> Iterator[Flask]:
     """Yield an app with an empty job table; close afterwards what it has open."""
-    app = create_app({**settings_for(folder, database.url_for(folder)), **settings})
+    app = create_app({**settings_for(folder, database.url_for(folder)), **settings}, environment=False)
     try:
         runtime: JobRuntime = app.extensions["jobs"]
         runtime.marks.at_once()  # no thread that writes after the test
@@ -147,7 +147,7 @@ def _run(server: Engine, statement: str) -> None:
 
 def _migrate(url: str, folder: Path) -> set[str]:
     """Make the tables of the service; return the names of all that are there."""
-    app = create_app(settings_for(folder, url))
+    app = create_app(settings_for(folder, url), environment=False)
     with app.app_context():
         upgrade()
         tables = set(inspect(db.engine).get_table_names())

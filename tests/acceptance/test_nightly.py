@@ -83,6 +83,20 @@ def test_the_jobs_are_analysed_reported_and_mailed(stack: Stack, postbox: Postbo
     assert [made["name"] for made in last(stack, "jobs_table").artefacts] == ["jobs.csv"]
 
 
+def test_run_again_it_sends_the_same_report_once_more(stack: Stack, postbox: Postbox) -> None:
+    job = ended(stack)
+    report = last(stack, "report_with_analysis").id
+    with stack.app.app_context():
+        service.retry(job.id)
+    while (again := stack.until_ended(job.id)).attempt == job.attempt:
+        pass
+    assert (again.state, again.task) == ("SUCCESS", "mail_report")
+    first, second = postbox.mails
+    assert attached(first) == attached(second)
+    assert first["Message-ID"] == second["Message-ID"]
+    assert last(stack, "report_with_analysis").id == report
+
+
 def test_a_site_is_crawled_and_analysed(stack: Stack, postbox: Postbox, site: Website) -> None:
     job = ended(stack, site=site.url(), format="html")
     assert job.state == "SUCCESS", job.error

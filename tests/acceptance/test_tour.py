@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -29,6 +30,14 @@ SEEN = [
     "tour/report.pdf",
     "tour/analysis.json",
 ]
+#: What the pages of the steps show: the files are theirs.
+MADE = {
+    "crawl": [],
+    "pages_table": ["pages.csv"],
+    "analyze_csv": ["analysis.json"],
+    "report_with_analysis": ["report.pdf"],
+    "mail_report": [],
+}
 #: Waits until both servers answer: who reads the page needs longer for the next step.
 READY = """
 for port in {ports}; do
@@ -48,6 +57,24 @@ def blocks(section: str, language: str = "sh") -> list[str]:
 
 def settings_of_the_page() -> dict[str, str]:
     return dict(re.findall(r"([A-Z_]+)=(\S+)", "\n".join(blocks("Start"))))
+
+
+def files_by_step(page: str) -> dict[str, list[str]]:
+    """Read a job's page and those its family leads to; return the files on each, by task."""
+    root = page.rpartition("/jobs/")[0]
+    family = re.search(r'<section[^>]* id="family".*?</section>', read(page), re.DOTALL)
+    assert family is not None, "the page shows no family"
+    found = {}
+    for path in set(re.findall(r'href="(/jobs/[^"?#/]+)"', family[0])):
+        text = read(root + path)
+        (task,) = re.findall(r"<h1[^>]*>.*?</h1>", text, re.DOTALL)[:1]
+        found[re.sub(r"<[^>]*>", "", task).strip()] = re.findall(r" download>([^<]*)</a>", text)
+    return found
+
+
+def read(address: str) -> str:
+    with urlopen(address) as answer:
+        return str(answer.read().decode())
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
@@ -73,9 +100,11 @@ def test_the_tour_works(tmp_path: Path) -> None:
                 code = tour.wait(240)
             finally:
                 os.killpg(tour.pid, signal.SIGTERM)  # its servers
-    output = (tmp_path / "said").read_text()
-    assert code == 0, output
+        output = (tmp_path / "said").read_text()
+        assert code == 0, output
+        shown = files_by_step(re.findall(rf"{address}/jobs/\S+", output)[-1])
     assert [what for what in SEEN if what not in output] == []
+    assert {step: shown[step] for step in MADE} == MADE
     assert (tmp_path / "tour" / "report.html").read_bytes().startswith(b"<!doctype html>")
     assert "http://127.0.0.1" in (tmp_path / "tour" / "analysis.json").read_text()
     assert (tmp_path / "tour" / "report.pdf").read_bytes().startswith(b"%PDF-")

@@ -1,7 +1,9 @@
 """Mails with files."""
 
+import pytest
 from flask import Flask
 
+from task_app.files import service as files
 from task_app.jobs.states import State
 from task_app.testing.attempts import run_attempt
 
@@ -23,6 +25,20 @@ def test_files_go_with_a_mail(app: Flask, server: int, postbox: Postbox) -> None
     assert (table.get_filename(), table.get_content_type()) == ("Tafel ä.csv", "text/csv")
     assert table.get_payload(decode=True) == b"a;b\n"
     assert noise.get_content() == b"\x00\xff" * 500
+
+
+@pytest.mark.parametrize("media_type", ["message/rfc822", "multipart/mixed; boundary=x", "Multipart/Form-Data"])
+def test_a_file_that_would_be_a_part_of_the_mail_goes_as_bytes(
+    app: Flask, server: int, postbox: Postbox, media_type: str
+) -> None:
+    content = "Subject: Grüße\r\n\r\n--x\r\n\nno mail at all".encode("latin-1")
+    with app.app_context():
+        file = files.store(content, "letter.eml", media_type).id
+    job = run(app, "send_email", to="ada@example.com", subject="x", body="text", attachments=[file])
+    assert job.state == State.SUCCESS, job.error
+    (part,) = postbox.mails[0].iter_attachments()
+    assert (part.get_filename(), part.get_content_type()) == ("letter.eml", "application/octet-stream")
+    assert part.get_payload(decode=True) == content
 
 
 def test_too_much_for_a_mail_fails_at_once(app: Flask, server: int, postbox: Postbox) -> None:

@@ -16,11 +16,13 @@ from task_app import create_app
 from task_app.errors import ConfigurationError
 from task_app.gallery.reports.contents import contents
 from task_app.jobs import service
+from task_app.jobs.ended import ended
 from task_app.jobs.filters import Filter
 from task_app.mirror.public import UnknownTask, find_task
 
 from ..conftest import dispose, settings_for
-from ..gallery import failure, result_of, run
+from ..gallery import content_of, failure, result_of, run
+from ..postbox import Postbox
 from ..unit.test_reports import report
 from .test_mail import StartServer, postbox, server, start_server
 from .test_make_report import insert_ended
@@ -51,6 +53,29 @@ def test_a_report_tells_of_the_table_that_was_analysed() -> None:
         ["", "", ""],
     ]
     assert table.note == "9 rows."
+
+
+def test_a_table_with_only_the_newest_jobs_is_said_to_be_one(
+    app: Flask, server: int, postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("task_app.tasks.nightly.ended", lambda *args: ended(*args, most=3))
+    until = datetime.now(UTC)
+    period = {"since": (until - DAY).isoformat(), "until": until.isoformat()}
+    with app.app_context():
+        insert_ended(5)
+    analysed = result_of(run(app, "analyze_csv", file=result_of(run(app, "jobs_table", **period))))
+    assert analysed["rows"] == 3
+    of_jobs, of_a_site = (
+        result_of(run(app, "report_with_analysis", analysed=analysed, format="html", of_jobs=of_jobs, **period))
+        for of_jobs in (True, False)
+    )
+    note = "More jobs ended than could be looked at; the table that was analysed has the newest 3."
+    assert note in content_of(app, of_jobs["file"]).decode()
+    assert note not in content_of(app, of_a_site["file"]).decode()
+    for made in (of_jobs, of_a_site):
+        result_of(run(app, "mail_report", report=made, to="ada@example.com"))
+    bodies = [mail.get_body(("plain",)) for mail in postbox.mails]
+    assert [body is not None and note in body.get_content() for body in bodies] == [True, False]
 
 
 # -- prune -------------------------------------------------------------------------------------------------------

@@ -130,8 +130,39 @@ def test_settings_of_the_machine_are_no_settings_of_a_test(
         monkeypatch.setenv(name, "redis://192.0.2.1/0")  # an address that nobody has
     monkeypatch.setenv("SMTP_URL", "smtp://192.0.2.1")
     monkeypatch.setenv("DATABASE_URL", "postgresql://192.0.2.1/production")
-    pytester.makepyfile(TESTS)
-    run().assert_outcomes(passed=2)
+    monkeypatch.setenv("FILES_URL", f"file://{pytester.path}/production")
+    monkeypatch.setenv("FLASK_CRAWL_PRIVATE", "true")
+    monkeypatch.setenv("FLASK_CELERY__task_always_eager", "true")
+    pytester.makepyfile(
+        TESTS
+        + """
+def test_what_leads_outside(task_app, tmp_path):
+    config = task_app.config
+    assert config["FILES_URL"] == str(tmp_path / "files")
+    assert config["SMTP_URL"] is None
+    assert config["CELERY_RESULT_BACKEND"] is None
+    assert config["CRAWL_PRIVATE"] is False
+    assert not task_app.extensions["celery"].conf.task_always_eager
+"""
+    )
+    run().assert_outcomes(passed=3)
+
+
+def test_settings_that_a_test_gives_may_lead_outside(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def task_app_settings():
+            return {"CRAWL_PRIVATE": True, "SMTP_URL": "smtp://127.0.0.1:8025"}
+
+        def test_it(task_app):
+            assert task_app.config["CRAWL_PRIVATE"] is True
+            assert task_app.config["SMTP_URL"] == "smtp://127.0.0.1:8025"
+        """
+    )
+    run().assert_outcomes(passed=1)
 
 
 def test_models_of_a_user_get_their_tables(pytester: pytest.Pytester, run: Run) -> None:
