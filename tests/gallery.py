@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
@@ -13,6 +14,7 @@ from flask import Flask
 
 from task_app.errors import IllegalMove, JobCancelled
 from task_app.files import service as files
+from task_app.files.runtime import files_runtime
 from task_app.jobs import service
 from task_app.jobs.states import State, is_final
 from task_app.jobs.view import JobView
@@ -96,6 +98,32 @@ def result_of(job: JobView) -> Any:
     """Return the result of a job that has succeeded."""
     assert job.state == State.SUCCESS, json.dumps(job.error)
     return job.result
+
+
+@contextmanager
+def store_away(app: Flask) -> Iterator[None]:
+    """Have the store of files refuse everything for a while: there is something else in its folder's place."""
+    with app.app_context():
+        folder = Path(files_runtime().store.url)
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder.with_name(f"{folder.name}.away")
+    folder.rename(aside)
+    folder.touch()
+    try:
+        yield
+    finally:
+        folder.unlink()
+        aside.rename(folder)
+
+
+def run_with_store_away_at_first(app: Flask, task: str, **kwargs: Any) -> JobView:
+    """Run a job twice: it must ask for the second attempt, because the store of files is away in the first."""
+    job_id = submitted(app, task, **kwargs)
+    with store_away(app):
+        job = run_attempt(app, job_id)
+    assert job.state == State.RETRY, (job.state, job.error)
+    assert artefacts(job) == {}
+    return run_attempt(app, job_id)
 
 
 @contextmanager

@@ -4,18 +4,26 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask
 
 pytest.importorskip("polars")
 
-from task_app.files.runtime import files_runtime
 from task_app.gallery.tables import source
 from task_app.testing.attempts import run_attempt
 
-from ..gallery import artefacts, cancelled_when_it_reports, content_of, failure, result_of, run, stored, submitted
+from ..gallery import (
+    artefacts,
+    cancelled_when_it_reports,
+    content_of,
+    failure,
+    result_of,
+    run,
+    run_with_store_away_at_first,
+    stored,
+    submitted,
+)
 from ..website import Website, status, website
 
 
@@ -48,20 +56,8 @@ def test_a_file_that_is_gone_fails_at_once(app: Flask) -> None:
 
 
 def test_a_store_that_is_away_is_tried_again(app: Flask) -> None:
-    file = stored(app, "n\n1\n")
-    (path,) = (path for path in Path(files_runtime_of(app)).rglob("*") if path.is_file())
-    path.rename(path.with_suffix(".away"))
-    path.mkdir()  # what is there can't be opened
-    job_id = submitted(app, "analyze_csv", file=file)
-    assert run_attempt(app, job_id).state == "RETRY"
-    path.rmdir()
-    path.with_suffix(".away").rename(path)
-    assert result_of(run_attempt(app, job_id))["rows"] == 1
-
-
-def files_runtime_of(app: Flask) -> str:
-    with app.app_context():
-        return str(files_runtime().store.url)
+    job = run_with_store_away_at_first(app, "analyze_csv", file=stored(app, "n\n1\n"))
+    assert result_of(job)["rows"] == 1
 
 
 def test_a_cancelled_analysis_ends_and_leaves_nothing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

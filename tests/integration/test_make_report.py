@@ -25,7 +25,7 @@ from task_app.jobs.tally import Tally
 from task_app.testing.attempts import run_attempt
 
 from ..factories import insert_job
-from ..gallery import CancelAt, artefacts, content_of, failure, result_of, run, submitted
+from ..gallery import CancelAt, artefacts, content_of, failure, result_of, run, run_with_store_away_at_first, submitted
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
@@ -191,6 +191,11 @@ def test_times_come_as_the_api_sends_them(app: Flask) -> None:
 def test_a_period_that_makes_no_sense_fails_at_once(app: Flask) -> None:
     job = run(app, "make_report", since="2999-01-01T00:00:00Z")
     assert failure(job)[0] == "UnusableInput"
+
+
+def test_a_report_that_nobody_could_keep_is_made_again(app: Flask) -> None:
+    job = run_with_store_away_at_first(app, "make_report", format="html")
+    assert artefacts(job) == {"report.html": result_of(job)["file"]}
 
 
 def test_a_cancelled_report_leaves_no_file(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

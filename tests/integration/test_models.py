@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from flask import Flask
@@ -9,9 +10,20 @@ from flask import Flask
 pytest.importorskip("sklearn")
 pytest.importorskip("skops")
 
+from task_app.gallery.models import Classifier, unpack
+from task_app.jobs import service
 from task_app.testing.attempts import run_attempt
 
-from ..gallery import artefacts, cancelled_when_it_reports, failure, result_of, run, stored, submitted
+from ..gallery import (
+    artefacts,
+    cancelled_when_it_reports,
+    failure,
+    result_of,
+    run,
+    run_with_store_away_at_first,
+    stored,
+    submitted,
+)
 from ..unit.test_models import SETOSA, RunsCode
 
 
@@ -39,6 +51,32 @@ def test_training_that_was_cancelled_ends_and_leaves_no_model(app: Flask) -> Non
     assert job.state == "REVOKED"
     assert job.meta["current"] < 500
     assert artefacts(job) == {}
+
+
+def test_a_model_that_nobody_could_keep_is_trained_again(app: Flask) -> None:
+    job = run_with_store_away_at_first(app, "train_model", dataset="iris", steps=1)
+    assert artefacts(job) == {"iris-forest.skops": result_of(job)["model"]}
+
+
+def test_a_model_that_could_not_be_read_is_asked_again(app: Flask) -> None:
+    model = result_of(run(app, "train_model", dataset="iris", steps=5))["model"]
+    job = run_with_store_away_at_first(app, "predict", model=model, rows=[SETOSA])
+    assert [answer["class"] for answer in result_of(job)["predictions"]] == ["setosa"]
+
+
+def test_a_job_that_is_cancelled_while_it_reads_its_model_asks_nothing(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = result_of(run(app, "train_model", dataset="iris", steps=1))["model"]
+    job_id = submitted(app, "predict", model=model, rows=[SETOSA, [1.0]])  # the second row would make it fail
+
+    def cancelled_while_it_reads(file: BinaryIO) -> Classifier:
+        service.cancel(job_id)
+        return unpack(file)
+
+    monkeypatch.setattr("task_app.gallery.models.unpack", cancelled_while_it_reads)
+    job = run_attempt(app, job_id)
+    assert (job.state, job.result) == ("REVOKED", None)
 
 
 def test_a_file_that_would_run_code_fails_at_once(app: Flask, tmp_path: Path) -> None:

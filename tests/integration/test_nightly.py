@@ -19,9 +19,10 @@ from task_app.jobs import service
 from task_app.jobs.ended import ended
 from task_app.jobs.filters import Filter
 from task_app.mirror.public import UnknownTask, find_task
+from task_app.testing.attempts import run_attempt
 
 from ..conftest import dispose, settings_for
-from ..gallery import content_of, failure, result_of, run
+from ..gallery import content_of, failure, result_of, run, submitted
 from ..postbox import Postbox
 from ..unit.test_reports import report
 from .test_mail import StartServer, postbox, server, start_server
@@ -99,6 +100,27 @@ def test_prune_goes_on_until_there_is_no_more(app: Flask, monkeypatch: pytest.Mo
     job = run(app, "prune", older_than_days=1)
     assert result_of(job)["SUCCESS"] == 7
     assert job.meta["current"] == 7
+
+
+def test_a_cancelled_prune_ends_between_two_batches(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.config["PROGRESS_INTERVAL"] = 0.0
+    monkeypatch.setattr("task_app.tasks.pruning.BATCH", 2)
+    with app.app_context():
+        insert_ended(7, ago=10 * DAY)
+    job_id = submitted(app, "prune", older_than_days=1)
+    delete, batches = service.prune, []
+
+    def cancelled_in_its_second_batch(state: str, ended_before: datetime, limit: int) -> int:
+        batches.append(delete(state, ended_before, limit))
+        if len(batches) == 2:
+            service.cancel(job_id)
+        return batches[-1]
+
+    monkeypatch.setattr("task_app.jobs.service.prune", cancelled_in_its_second_batch)
+    assert run_attempt(app, job_id).state == "REVOKED"
+    assert batches == [2, 2]
+    with app.app_context():
+        assert service.count(Filter(finished_before=datetime.now(UTC) - DAY)).number == 3
 
 
 def test_prune_never_deletes_all_by_mistake(app: Flask) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from task_app.jobs import service
 from task_app.testing.attempts import run_attempt
 
-from ..gallery import artefacts, content_of, failure, result_of, run, stored, submitted
+from ..gallery import artefacts, content_of, failure, result_of, run, run_with_store_away_at_first, stored, submitted
 
 
 def picture(kind: str = "PNG") -> bytes:
@@ -34,6 +34,11 @@ def test_what_is_no_picture_fails_at_once(app: Flask) -> None:
     job = run(app, "resize_image", file=stored(app, "a,b"))
     assert failure(job) == ("UnusableInput", "the file is no picture in the formats PNG, JPEG, WebP or GIF")
     assert artefacts(job) == {}
+
+
+def test_a_store_that_is_away_is_tried_again(app: Flask) -> None:
+    job = run_with_store_away_at_first(app, "resize_image", file=stored(app, picture(), "red.png"), width=50)
+    assert artefacts(job) == {"red-50.png": result_of(job)["file"]}
 
 
 def test_a_cancelled_job_makes_none(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
