@@ -212,6 +212,12 @@ def test_compressed_pages(site: Website, client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [("br", b"x"), ("gzip, gzip", b"x"), ("gzip", b"not compressed"), ("gzip", gzip.compress(b"x" * 999)[:-9])],
+    ids=[
+        "an encoding nobody asked for",
+        "two encodings",
+        "not compressed",
+        "cut off",
+    ],  # not what gzip writes: the time
 )
 def test_what_cannot_be_decompressed_is_an_error(
     site: Website, client: httpx.Client, encoding: str, body: bytes
